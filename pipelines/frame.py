@@ -1,0 +1,149 @@
+"""The frame shared by all stages: recipe in, inputs checked, outputs digested, one record out.
+
+A stage's file holds one function that receives a `Frame`, joins rooms to adapters and returns its
+report. Run it as DVC does, `python -m pipelines.<stage>`, or let `slipway build` run what is stale.
+"""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from slipway import __version__, graph
+from slipway.errors import Refusal, UserError
+from slipway.files import digests, write_atomic
+from slipway.recipe import Recipe, load
+from slipway.records import Record, StageRecord, read_record, read_report
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a stage's function gets."""
+
+    stage: str
+    root: Path
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        return load(self.root / "params.yaml")
+
+    @property
+    def settings(self) -> Any:
+        """The stage's section of the recipe."""
+        return self.recipe.section(self.stage)
+
+    def report(self, stage: str) -> Any:
+        """The typed report of an earlier stage."""
+        return read_report(self.root / "reports" / f"{stage}.json")
+
+    def progress(self, done: int, total: int, note: str = "") -> None:
+        """Show how far the stage is: a line that redraws in a terminal, one every 5 s elsewhere."""
+        _progress(self.stage, done, total, note)
+
+
+_last_line = 0.0
+
+
+def _progress(stage: str, done: int, total: int, note: str) -> None:
+    global _last_line  # one stage per process
+    now, final = time.monotonic(), done >= total
+    if now - _last_line < (0.1 if sys.stdout.isatty() else 5.0) and not final:
+        return
+    _last_line = now
+    share = done / max(total, 1)
+    bar = "█" * int(24 * share) + "░" * (24 - int(24 * share))
+    line = f"{stage} {bar} {share:4.0%} {note}".rstrip()
+    if sys.stdout.isatty():
+        print(f"\r\x1b[2K{line}", end="\n" if final else "", flush=True)
+    else:
+        print(line, flush=True)
+
+
+def check_inputs(stage: str, root: Path) -> dict[str, str]:
+    """Compare every file this stage reads with the digest that its producer recorded.
+
+    Returns: path -> sha256 of the files read.
+    Raises:
+        Refusal: naming the file that was changed, removed or added since it was made.
+    """
+    found: dict[str, str] = {}
+    for producer, paths in graph.inputs(root / "dvc.yaml", stage).items():
+        recorded = read_record(root / "reports" / f"{producer}.json").outputs
+        for path in paths:
+            if not (root / path).exists():
+                raise Refusal(f"{path}: missing, though {producer} made it; run `slipway build`")
+            actual = digests(root / path, root)
+            expected = {name: digest for name, digest in recorded.items() if name == path or name.startswith(f"{path}/")}
+            for name in sorted(actual.keys() | expected.keys()):
+                if actual.get(name) != expected.get(name) and name != f"reports/{producer}.json":
+                    raise Refusal(
+                        f"{name}: sha256 is {actual.get(name, 'nothing (file missing)')}, but {producer} recorded "
+                        f"{expected.get(name, 'no such file')}; the file was altered after it was made. "
+                        f"Restore it, or rebuild with `slipway build --force {producer}`"
+                    )
+            found |= actual
+    return found
+
+
+def _die_with(pid: int) -> None:
+    """End this process when the flow that supervises it is gone, so that no orphan holds DVC's locks."""
+
+    def watch() -> None:
+        while True:
+            time.sleep(1)
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                os._exit(70)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def execute(stage: str, body: Callable[[Frame], Record], root: Path) -> StageRecord:
+    """Run one stage in `root` and write `reports/<stage>.json`, last of all its files."""
+    frame = Frame(stage, root)
+    settings = frame.settings.model_dump(mode="json", by_alias=True)
+    inputs = check_inputs(stage, root)
+    result = body(frame)
+    report = f"reports/{stage}.json"
+    outputs = {
+        name: digest
+        for path in graph.stages(root / "dvc.yaml")[stage].outs
+        if path != report
+        for name, digest in digests(root / path, root).items()
+    }
+    record = StageRecord(
+        stage=stage,
+        slipway=__version__,
+        settings=settings,
+        inputs=inputs,
+        outputs=outputs,
+        result=result.model_dump(mode="json"),
+    )
+    write_atomic(root / report, record.to_json())
+    return record
+
+
+def run(stage: str, body: Callable[[Frame], Record]) -> None:
+    """Entry point of a stage: exit code 0 only if it finished, 2 with one clear message for a user's error."""
+    if supervisor := os.environ.get("SLIPWAY_SUPERVISOR_PID"):
+        _die_with(int(supervisor))
+    started = time.perf_counter()
+    try:
+        record = execute(stage, body, Path.cwd())
+    except UserError as error:
+        print(f"{stage}: {error}", file=sys.stderr, flush=True)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        print(f"{stage}: {error.strerror}: {error.filename or 'no file named'}", file=sys.stderr, flush=True)
+        sys.exit(2)
+    print(f"{stage}: done in {time.perf_counter() - started:.1f} s, {len(record.outputs)} files", flush=True)
+
+

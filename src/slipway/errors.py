@@ -1,0 +1,14 @@
+"""Errors that a person can act on: what went wrong, where, which value, and what to do next.
+
+`UserError` is for the user's set-up, data or recipe; it ends a command with its message and no
+traceback. `Refusal` is its strict cousin: something was checked and did not hold (a digest, a
+signature, a gate). Anything else that escapes is a bug of ours and keeps its traceback.
+"""
+
+
+class UserError(Exception):
+    """Something the user can put right; `str(error)` is one complete, readable message."""
+
+
+class Refusal(UserError):
+    """A check did not hold. Nothing was loaded, published or changed after it failed."""

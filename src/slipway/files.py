@@ -1,0 +1,59 @@
+"""Digests and atomic writes: the ground floor that every room may stand on."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+BLOCK = 1 << 20
+
+
+def sha256_bytes(data: bytes) -> str:
+    """Hex sha256 of `data`."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: str | Path) -> str:
+    """Hex sha256 of a file, read once in blocks of 1 MiB."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def walk(path: str | Path) -> Iterator[Path]:
+    """The regular files at or below `path`, sorted by POSIX path."""
+    path = Path(path)
+    if path.is_file():
+        yield path
+    else:
+        yield from sorted((p for p in path.rglob("*") if p.is_file()), key=lambda p: p.as_posix())
+
+
+def digests(path: str | Path, root: str | Path = ".") -> dict[str, str]:
+    """POSIX path relative to `root` -> sha256, for every file at or below `path`."""
+    return {p.relative_to(root).as_posix(): sha256_file(p) for p in walk(path)}
+
+
+def combined(digest_by_path: dict[str, str]) -> str:
+    """One sha256 over the sorted lines `<sha256>  <path>`, as `sha256sum` prints them."""
+    return sha256_bytes("".join(f"{digest}  {path}\n" for path, digest in sorted(digest_by_path.items())).encode())
+
+
+def write_atomic(path: str | Path, data: str | bytes, mode: int = 0o644) -> None:
+    """Write a file so that a reader, or a crash, sees the old content or the new, never half.
+
+    The temporary file lies in the same directory, is flushed to disk, and is removed on failure.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data.encode() if isinstance(data, str) else data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,115 @@
+"""The recipe: `params.yaml` as typed, frozen settings, complete before any work starts.
+
+There is one channel for numbers, this file; no command-line flag overrides it. An unknown key, a
+misspelt key or a value of the wrong type is an error that names file, key, value and the nearest name.
+
+    >>> recipe = load("params.yaml")
+    >>> recipe.train.sequence_length
+    128
+"""
+
+import difflib
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from slipway.errors import UserError
+from slipway.settings import (
+    Acquire,
+    Bundle,
+    Evaluate,
+    Name,
+    Prepare,
+    Release,
+    Safety,
+    Scan,
+    Settings,
+    Tokenize,
+    Train,
+    Validate,
+)
+
+
+class Recipe(Settings):
+    """The whole of `params.yaml`: the name, the seed, a section per stage and one for the release."""
+
+    name: Name
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    acquire: Acquire
+    validate_: Validate = Field(alias="validate")
+    prepare: Prepare
+    tokenize: Tokenize
+    train: Train
+    evaluate: Evaluate
+    safety: Safety
+    bundle: Bundle
+    scan: Scan
+    release: Release
+
+    def section(self, stage: str) -> Settings:
+        """The settings of `stage`, by the stage's own name."""
+        return getattr(self, "validate_" if stage == "validate" else stage)
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if isinstance(annotation, types.GenericAlias | types.UnionType) or typing.get_args(annotation):
+        return [model for arg in typing.get_args(annotation) for model in _models(arg)]
+    return []
+
+
+def _siblings(location: tuple[str | int, ...]) -> set[str]:
+    """Names that are allowed where an unknown key was found."""
+    models: list[type[BaseModel]] = [Recipe]
+    for part in location[:-1]:
+        fields = {field.alias or name: field for model in models for name, field in model.model_fields.items()}
+        if part in fields:
+            models = _models(fields[str(part)].annotation)
+    return {field.alias or name for model in models for name, field in model.model_fields.items()}
+
+
+def _explain(error: Any) -> str:
+    location = error["loc"]
+    where = ".".join(str(part) for part in location)
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(location[-1]), _siblings(location), n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(sorted(_siblings(location)))}"
+        return f"{where}: unknown key; {hint}"
+    if error["type"] == "missing":
+        return f"{where}: missing; add it (recipes/pydocs.yaml shows a complete file)"
+    return f"{where}: {error['msg'].lower()}, found {json.dumps(error['input'], default=str)[:80]}"
+
+
+def parse(values: Any, origin: str = "params.yaml") -> Recipe:
+    """Check `values` (plain dicts and lists) against the recipe.
+
+    Raises:
+        UserError: naming `origin` and, for each fault, key, value and what is expected.
+    """
+    try:
+        # Through JSON, so that a list is a tuple and yet "3" is not 3.
+        return Recipe.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        faults = "\n".join(f"  {_explain(fault)}" for fault in error.errors())
+        raise UserError(f"{origin} is not a valid recipe:\n{faults}") from None
+    except TypeError as error:
+        raise UserError(f"{origin} holds a value that JSON cannot express: {error}") from None
+
+
+def load(path: str | Path = "params.yaml") -> Recipe:
+    """Read and check a recipe file. Raises UserError as `parse` does, and for files that are not YAML."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        values = YAML(typ="safe").load(Path(path).read_text("utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such recipe; run inside a project, or copy recipes/pydocs.yaml") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not readable as YAML: {error}") from None
+    return parse(values, str(path))
