@@ -130,7 +130,7 @@ def execute(stage: str, body: Callable[[Frame], Record], root: Path) -> StageRec
 
 
 def run(stage: str, body: Callable[[Frame], Record]) -> None:
-    """Entry point of a stage: exit code 0 only if it finished, 2 with one clear message for a user's error."""
+    """Entry point of a stage: exit code 0 only if it finished, else one clear message and the error's code."""
     if supervisor := os.environ.get("SLIPWAY_SUPERVISOR_PID"):
         _die_with(int(supervisor))
     started = time.perf_counter()
@@ -138,7 +138,7 @@ def run(stage: str, body: Callable[[Frame], Record]) -> None:
         record = execute(stage, body, Path.cwd())
     except UserError as error:
         print(f"{stage}: {error}", file=sys.stderr, flush=True)
-        sys.exit(2)
+        sys.exit(error.exit_code)
     except OSError as error:
         if error.errno is None:
             raise

@@ -1,7 +1,7 @@
 """Errors that a person can act on: what went wrong, where, which value, and what to do next.
 
-`UserError` is for the user's set-up, data or recipe; it ends a command with its message and no
-traceback. `Refusal` is its strict cousin: something was checked and did not hold (a digest, a
+`UserError` is for the user's set-up, data or recipe; it ends a command with its message, its exit code
+and no traceback. `Refusal` is its strict cousin: something was checked and did not hold (a digest, a
 signature, a gate). Anything else that escapes is a bug of ours and keeps its traceback.
 """
 
@@ -9,6 +9,16 @@ signature, a gate). Anything else that escapes is a bug of ours and keeps its tr
 class UserError(Exception):
     """Something the user can put right; `str(error)` is one complete, readable message."""
 
+    exit_code = 2
+
 
 class Refusal(UserError):
     """A check did not hold. Nothing was loaded, published or changed after it failed."""
+
+    exit_code = 1
+
+
+class Waiting(UserError):
+    """Nothing is wrong, but a person must act first, e.g. approve."""
+
+    exit_code = 3

@@ -172,6 +172,8 @@ class EvaluateReport(Record):
     bits_per_byte_by_source: dict[str, float]
     choices: dict[str, ChoiceReport]
     """`continuation` and `signature`."""
+    choices_left_out: dict[str, str] = {}
+    """Task to the reason why the test split could not ask it."""
     samples: tuple[tuple[str, str], ...]
     """Prompt and greedy continuation, for people to look at."""
 

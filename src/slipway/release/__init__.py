@@ -1,0 +1,1 @@
+"""Release: what turns a bundle into something that people can trust, fetch and check."""

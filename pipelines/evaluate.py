@@ -1,0 +1,41 @@
+"""Wiring of `evaluate`: model and held-out data in, report and answered questions out."""
+
+import torch
+
+from pipelines.frame import Frame, run
+from slipway.evaluation.documents import read_documents, read_texts
+from slipway.evaluation.report import evaluate, write_answers
+from slipway.evaluation.scoring import Scorer
+from slipway.files import sha256_file
+from slipway.model.load import load
+from slipway.records import EvaluateReport
+
+
+def main(frame: Frame) -> EvaluateReport:
+    recipe, root = frame.recipe, frame.root
+    torch.set_num_threads(recipe.train.threads)
+    torch.use_deterministic_algorithms(mode=True)
+    held_out = root / "data/clean/test.parquet"
+    test, train = read_documents(held_out), read_texts(root / "data/clean/train.parquet")
+    model, tokenizer = load(root / "models/trained", root / "models/tokenizer")
+    report, answers = evaluate(
+        Scorer(model, tokenizer, recipe.train.sequence_length),
+        test,
+        train,
+        recipe.evaluate,
+        recipe.seed,
+        (sha256_file(root / "models/trained/model.safetensors"), sha256_file(held_out)),
+        frame.progress,
+    )
+    write_answers(answers, root / "reports/evaluate_items.parquet")
+    for name, measure in report.bits_per_byte.items():
+        print(f"evaluate: {name}: {measure.value:.3f} bits per byte", flush=True)
+    for name, choice in report.choices.items():
+        print(f"evaluate: {name}: {choice.accuracy.value:.1%} right, chance {choice.chance:.0%}", flush=True)
+    for name, reason in report.choices_left_out.items():
+        print(f"evaluate: {name} left out: {reason}", flush=True)
+    return report
+
+
+if __name__ == "__main__":
+    run("evaluate", main)

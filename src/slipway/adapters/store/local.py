@@ -1,0 +1,132 @@
+"""A store in a local directory: atomic by rename, create-only by hard link, flushed to disk.
+
+Temporary files lie in `.tmp` beside the objects, so that no reader and no listing ever meets one.
+"""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from slipway.errors import UserError
+from slipway.files import sha256_bytes
+
+_HIDDEN = (".tmp", ".swap.lock")
+
+
+class LocalStore:
+    """Objects are files below `root`; a key is a relative POSIX path."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root).absolute()
+        self.url = str(self.root)
+
+    def _path(self, key: str) -> Path:
+        parts = key.split("/")
+        if not all(parts) or {".", ".."} & set(parts) or "\\" in key or "\0" in key or parts[0] in _HIDDEN:
+            raise UserError(f"{key!r} is no key of a store; use a relative path without `..`")
+        return self.root.joinpath(*parts)
+
+    def list(self, prefix: str = "") -> dict[str, int]:
+        """Key -> bytes of every object whose key begins with `prefix` (a folder, with or without `/`).
+
+        Raises:
+            UserError: at a symbolic link or another thing that is no regular file; a release holds none.
+        """
+        top = self._path(prefix.rstrip("/")) if prefix.rstrip("/") else self.root
+        found: dict[str, int] = {}
+        for folder, names, files in os.walk(top):
+            if Path(folder) == self.root:
+                names[:] = [name for name in names if name not in _HIDDEN]
+                files = [name for name in files if name not in _HIDDEN]  # noqa: PLW2901
+            for name in (*files, *(n for n in names if Path(folder, n).is_symlink())):
+                path = Path(folder, name)
+                if path.is_symlink() or not path.is_file():
+                    raise UserError(f"{path}: not a regular file; remove it, a release holds plain files only")
+                found[path.relative_to(self.root).as_posix()] = path.stat().st_size
+        return dict(sorted(found.items()))
+
+    def read(self, key: str) -> tuple[bytes, str]:
+        """Content and tag of a small object; raises FileNotFoundError."""
+        data = self._path(key).read_bytes()
+        return data, sha256_bytes(data)
+
+    def open(self, key: str) -> BinaryIO:
+        """A stream over an object of any size; raises FileNotFoundError."""
+        return self._path(key).open("rb")
+
+    def create(self, key: str, content: bytes | Path) -> None:
+        """Write an object that does not exist yet; raises FileExistsError if it does, and changes nothing then."""
+        self._place(key, lambda temporary: self._fill(temporary, content), os.link)
+
+    def copy(self, source: str, key: str) -> None:
+        """Give an object of this store a second key by a hard link; raises FileExistsError or FileNotFoundError."""
+        origin, target = self._path(source), self._path(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(origin, target)
+        except (FileExistsError, FileNotFoundError):
+            raise
+        except OSError:  # too many links, or a file system without them
+            self.create(key, origin)
+        self._flush(target.parent)
+
+    def swap(self, key: str, content: bytes, tag: str | None) -> bool:
+        """Replace an object only if its tag is still `tag` (None: only if absent); False if someone was faster."""
+        from filelock import FileLock
+
+        self.root.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.root / ".swap.lock"):
+            path = self._path(key)
+            current = sha256_bytes(path.read_bytes()) if path.exists() else None
+            if current != tag:
+                return False
+            self._place(key, lambda temporary: self._fill(temporary, content), os.replace)
+            return True
+
+    def _place(self, key: str, fill: Callable[[Path], None], move: Callable[[Path, Path], None]) -> None:
+        target, scratch = self._path(key), self.root / ".tmp"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch.mkdir(exist_ok=True)
+        self._sweep(scratch)
+        handle, name = tempfile.mkstemp(dir=scratch)
+        os.close(handle)
+        try:
+            fill(Path(name))
+            move(Path(name), target)
+            self._flush(target.parent)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+    @staticmethod
+    def _fill(temporary: Path, content: bytes | Path) -> None:
+        with temporary.open("wb") as stream:
+            if isinstance(content, bytes):
+                stream.write(content)
+            else:
+                with content.open("rb") as source:
+                    shutil.copyfileobj(source, stream, 1 << 20)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(0o644)
+
+    @staticmethod
+    def _flush(folder: Path) -> None:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    @staticmethod
+    def _sweep(scratch: Path) -> None:
+        """Remove what a killed writer left a day ago or earlier."""
+        for path in scratch.iterdir():
+            try:
+                if path.stat().st_mtime < time.time() - 86400:
+                    path.unlink()
+            except FileNotFoundError:  # its writer finished between listing and asking
+                continue

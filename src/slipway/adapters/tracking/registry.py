@@ -1,0 +1,85 @@
+"""Releases in MLflow's model registry: one version per bundle digest, pointing at the release in the store."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from slipway.adapters.tracking.client import DIGEST, client, experiment
+
+SMALL = ("manifest.json", "README.md", "DATA.md", "config.json", "report.html", "bom.cdx.json", "provenance.json")
+"""Files of a bundle that are copied into MLflow where they exist; the weights stay in the store."""
+
+
+def register(
+    root: Path, name: str, bundle: Path, *, digest: str, version: str, uri: str, run_id: str | None = None
+) -> str:
+    """Register a bundle as the next version of the model `name`, with the alias `candidate`; returns the version.
+
+    A bundle that is registered already keeps its version.
+
+    Args:
+        root: the project.
+        name: registered model and experiment.
+        bundle: the bundle's directory.
+        digest: bundle digest.
+        version: version of the release.
+        uri: where the release lies, or is about to.
+        run_id: the build's run.
+    """
+    from mlflow.exceptions import MlflowException
+
+    mlflow = client(root)
+    try:
+        mlflow.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    registered = _version_of(mlflow, name, digest)
+    if registered is None:
+        tags = {DIGEST: digest, "slipway.version": version, "slipway.uri": uri}
+        model_id = _logged_model(mlflow, root, name, bundle, tags, run_id)
+        created = mlflow.create_model_version(
+            name, f"models:/{model_id}", run_id=run_id, tags=tags, model_id=model_id, description=f"Release {version}, {uri}"
+        )
+        registered = str(created.version)
+    mlflow.set_registered_model_alias(name, "candidate", registered)
+    return registered
+
+
+def _version_of(mlflow: Any, name: str, digest: str) -> str | None:
+    for found in mlflow.search_model_versions(f"name = '{name}'"):
+        if found.tags.get(DIGEST) == digest:
+            return str(found.version)
+    return None
+
+
+def _logged_model(mlflow: Any, root: Path, name: str, bundle: Path, tags: dict[str, str], run_id: str | None) -> str:
+    """A LoggedModel with the bundle's small files; one that an interrupted release made is taken up again."""
+    experiment_id = experiment(mlflow, root, name)
+    for left in mlflow.search_logged_models([experiment_id]):
+        if left.tags.get(DIGEST) == tags[DIGEST]:
+            model = left
+            break
+    else:
+        model = mlflow.create_logged_model(
+            experiment_id, name=name, source_run_id=run_id, tags=tags, model_type="safetensors"
+        )
+    if str(model.status) == "READY":
+        return model.model_id
+    with tempfile.TemporaryDirectory() as folder:
+        for path in SMALL:
+            if (bundle / path).is_file():
+                shutil.copyfile(bundle / path, Path(folder, path))
+        mlflow.log_model_artifacts(model.model_id, folder)
+    mlflow.finalize_logged_model(model.model_id, "READY")
+    return model.model_id
+
+
+def mark_released(root: Path, name: str, digest: str) -> str | None:
+    """Move the alias `released` to the version of `digest`; returns the version, None if it is not registered."""
+    mlflow = client(root)
+    version = _version_of(mlflow, name, digest)
+    if version is not None:
+        mlflow.set_registered_model_alias(name, "released", version)
+    return version

@@ -1,0 +1,144 @@
+"""One MLflow run per build: the recipe as parameters, the curve, figures, data sets, reports and plots."""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from slipway.adapters.tracking.client import DIGEST, client, experiment
+from slipway.adapters.tracking.sink import BATCH
+from slipway.files import sha256_file
+from slipway.records import Measure, read_record, read_report
+
+OWNER = "slipway.owner"
+LARGEST_ARTIFACT = 16 << 20
+"""Bytes; larger files are in DVC and in the store already."""
+
+
+def _flat(values: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(values, Mapping) and values:
+        for key, value in values.items():
+            yield from _flat(value, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, values if isinstance(values, str) else json.dumps(values)
+
+
+def start_build_run(root: Path, name: str, recipe: Mapping[str, Any]) -> str:
+    """Open a run in the experiment `name` with the recipe, flattened, as its parameters; returns the run's id.
+
+    Runs that killed builds on this machine left open are closed as killed.
+    """
+    from mlflow.entities import Param
+
+    mlflow = client(root)
+    experiment_id = experiment(mlflow, root, name)
+    _close_orphans(mlflow, experiment_id)
+    tags = {OWNER: f"{socket.gethostname()} {os.getpid()}"}
+    run_id = mlflow.create_run(experiment_id, tags=tags, run_name=f"build {name}").info.run_id
+    params = [Param(key, value[:6000]) for key, value in _flat(recipe)]
+    for start in range(0, len(params), 100):
+        mlflow.log_batch(run_id, params=params[start : start + 100])
+    return run_id
+
+
+def _close_orphans(mlflow: Any, experiment_id: str) -> None:
+    import psutil
+
+    for run in mlflow.search_runs([experiment_id], filter_string="attributes.status = 'RUNNING'"):
+        host, _, pid = run.data.tags.get(OWNER, "").rpartition(" ")
+        if host == socket.gethostname() and not psutil.pid_exists(int(pid)):
+            mlflow.set_terminated(run.info.run_id, "KILLED")
+
+
+def finish_build_run(root: Path, run_id: str, cached: Sequence[str]) -> None:
+    """Complete a run from the reports of a finished build, and close it.
+
+    Args:
+        root: the project.
+        run_id: from `start_build_run`.
+        cached: stages that did not run; if `train` is one, its curve is taken from its log.
+    """
+    from mlflow.entities import Metric
+
+    mlflow, now = client(root), int(time.time() * 1000)
+    metrics = [Metric(key, value, now, 0) for key, value in sorted(_figures(root / "reports").items())]
+    if "train" in cached:
+        metrics += [Metric(key, value, now, step) for key, value, step in _curve(root / "reports" / "train_log.jsonl")]
+    for start in range(0, len(metrics), BATCH):
+        mlflow.log_batch(run_id, metrics=metrics[start : start + BATCH])
+    mlflow.log_inputs(run_id, datasets=_data_sets(root / "reports"))
+    for path in sorted((root / "reports").glob("*")):
+        _log_file(mlflow, run_id, path, "reports")
+    for pattern in ("report.html", "README.md", "**/*.png", "**/*.svg"):
+        for path in sorted((root / "bundle").glob(pattern)):
+            _log_file(mlflow, run_id, path, "bundle")
+    mlflow.set_tag(run_id, "slipway.cached", ", ".join(cached))
+    mlflow.set_tag(run_id, DIGEST, sha256_file(root / "bundle" / "manifest.json"))
+    mlflow.set_terminated(run_id, "FINISHED")
+
+
+def _log_file(mlflow: Any, run_id: str, path: Path, folder: str) -> None:
+    if path.is_file() and path.stat().st_size <= LARGEST_ARTIFACT:
+        mlflow.log_artifact(run_id, str(path), folder)
+
+
+def _curve(log: Path) -> Iterator[tuple[str, float, int]]:
+    for line in log.read_text("utf-8").splitlines():
+        entry = json.loads(line)
+        step = entry.pop("step")
+        yield from ((key, float(value), step) for key, value in entry.items() if value is not None)
+
+
+def _figures(reports: Path) -> dict[str, float]:
+    """The figures of a build that one compares between runs; what was not measured is left out."""
+    train, evaluate, safety = (read_report(reports / f"{stage}.json") for stage in ("train", "evaluate", "safety"))
+    found = {
+        "final.parameters": train.parameters,
+        "final.steps": train.steps,
+        "final.train_loss": train.train_loss,
+        "final.validation_loss": train.validation_loss,
+        "final.validation_bits_per_byte": train.validation_bits_per_byte,
+    }
+    measures: dict[str, Measure] = {f"test.bits_per_byte.{key}": value for key, value in evaluate.bits_per_byte.items()}
+    measures |= {f"test.{name}.accuracy": task.accuracy for name, task in evaluate.choices.items()}
+    for name, probe in safety.probes.items():
+        measures |= {f"safety.{name}.{key}": value for key, value in probe.measures.items()}
+    for name, measure in measures.items():
+        for part in ("value", "low", "high"):
+            number = getattr(measure, part)
+            if number is not None:
+                found[name if part == "value" else f"{name}.{part}"] = number
+    return {name: float(value) for name, value in found.items()}
+
+
+def _data_sets(reports: Path) -> list[Any]:
+    """The splits, by the digests that their stage recorded; nothing is read again."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    record = read_record(reports / "prepare.json")
+    counts = record.result["splits"]
+    found = []
+    for split in ("train", "validation", "test"):
+        path = f"data/clean/{split}.parquet"
+        data_set = Dataset(
+            name=path,
+            digest=record.outputs[path][:32],  # MLflow takes 36 characters at most; the profile has all 64
+            source_type="local",
+            source=json.dumps({"uri": path}),
+            profile=json.dumps({"documents": counts[split], "sha256": record.outputs[path]}),
+        )
+        found.append(DatasetInput(data_set, [InputTag("mlflow.data.context", split)]))
+    return found
+
+
+def find_run(root: Path, name: str, digest: str) -> str | None:
+    """Id of the newest finished run that built the bundle `digest`, or None."""
+    mlflow = client(root)
+    found = mlflow.get_experiment_by_name(name)
+    if found is None:
+        return None
+    runs = mlflow.search_runs([found.experiment_id], filter_string=f"tags.`{DIGEST}` = '{digest}'", max_results=1)
+    return runs[0].info.run_id if runs else None

@@ -1,0 +1,193 @@
+"""The `slipway` command: parse, call, exit code.
+
+Exit codes: 0 success · 1 a check said no (gate, scan, verification) · 2 something for you to put right ·
+3 waiting for an approval · 130 interrupted. No option overrides a number of the recipe.
+"""
+
+import argparse
+import os
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from slipway import __version__
+from slipway.errors import Refusal, UserError
+
+
+def _project() -> Path:
+    """The project that the working directory lies in."""
+    for directory in (Path.cwd(), *Path.cwd().parents):
+        if (directory / "dvc.yaml").is_file() and (directory / "params.yaml").is_file():
+            return directory
+    raise UserError(f"{Path.cwd()}: neither here nor above is a Slipway project (dvc.yaml and params.yaml); change into one")
+
+
+def _become(root: Path, module: str, *arguments: str) -> NoReturn:
+    """Turn this process into the flow, so that signals and the exit code are the flow's own."""
+    sys.stdout.flush()
+    os.chdir(root)
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606  the flow is ours
+
+
+def lock(_: argparse.Namespace) -> int:
+    from slipway.data.sources.lock import write_lock
+    from slipway.recipe import load
+
+    root = _project()
+    for line in write_lock(load(root / "params.yaml"), root):
+        print(line)
+    return 0
+
+
+def build(arguments: argparse.Namespace) -> int:
+    _become(_project(), "flows.build", *(["--force", *arguments.force] if arguments.force else []))
+
+
+def release(arguments: argparse.Namespace) -> int:
+    _become(_project(), "flows.release", *(["--no-build"] if arguments.no_build else []))
+
+
+def approve(arguments: argparse.Namespace) -> int:
+    from slipway.release.approval import approve as sign_approval
+    from slipway.release.bundle import manifest
+
+    root = _project()
+    manifest.check(root / "bundle")
+    digest = manifest.digest(root / "bundle")
+    path = sign_approval(root, digest, arguments.name, Path(arguments.key))
+    print(f"{arguments.name} approves bundle {digest}\nsigned: {path}")
+    return 0
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    from slipway.adapters.store import open_store
+    from slipway.release.verify import verify_reference
+
+    result = verify_reference(arguments.release, Path(arguments.key) if arguments.key else None, open_store)
+    for line in result:
+        print(line)
+    return 0
+
+
+def scan(arguments: argparse.Namespace) -> int:
+    from slipway.scan.verdict import scan as examine
+
+    limit = arguments.max_file_bytes
+    reports = {path: examine(Path(path), limit) for path in arguments.paths}
+    for path, report in reports.items():
+        print(f"{path}: {'PASS' if report.passed else 'REFUSE'} ({report.files_scanned} files)")
+        for finding in report.findings:
+            where = finding.path + (f" at byte {finding.offset}" if finding.offset is not None else "")
+            print(f"  {finding.rule}  {where}: {finding.reason}. {finding.remedy}")
+    if arguments.json:
+        import json
+
+        document = {path: report.model_dump(mode="json") for path, report in reports.items()}
+        Path(arguments.json).write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+    return 0 if all(report.passed for report in reports.values()) else 1
+
+
+def status(_: argparse.Namespace) -> int:
+    _become(_project(), "flows.status")
+
+
+def up(_: argparse.Namespace) -> int:
+    from slipway.adapters import servers
+
+    servers.up(_project())
+    return 0
+
+
+def down(_: argparse.Namespace) -> int:
+    from slipway.adapters import servers
+
+    servers.down(_project())
+    return 0
+
+
+def doctor(_: argparse.Namespace) -> int:
+    from slipway.data.sources.lock import check_lock
+    from slipway.doctor import examine
+    from slipway.recipe import load
+
+    root = _project()
+    faults = 0
+    for answer in examine(root, lambda: check_lock(load(root / "params.yaml"), root)):
+        mark = {"ok": "✓", "note": "·", "fault": "✗"}[answer.verdict]
+        print(f"{mark} {answer.subject:<12} {answer.finding}")
+        faults += answer.verdict == "fault"
+    return 1 if faults else 0
+
+
+COMMANDS = {
+    lock: ("write inputs.lock: version and sha256 of everything the recipe reads", """
+        Looks at every source of the recipe, writes inputs.lock and prints what changed. The build refuses
+        a source that differs from the lock, so run this when you mean to take in new data."""),
+    build: ("run the stages whose inputs changed", """
+        Runs what is stale in dvc.yaml as a Prefect flow: console, time and cache hit per stage, independent
+        stages side by side. Ctrl-C is safe: the next build carries on, training from its last checkpoint."""),
+    release: ("build, then gate, approve, sign, register, publish and verify", """
+        Builds what is stale and releases the bundle to the store (SLIPWAY_STORE: a directory or
+        s3://bucket/prefix; default .slipway/store). Every step is idempotent; after a crash, run it again."""),
+    approve: ("sign your approval of the bundle as it is now", """
+        Signs the digest of bundle/ with your own key. A changed byte voids the approval. Who may approve,
+        and how many must, is in the recipe under release.approval."""),
+    verify: ("check signature, statement and every byte of a release", """
+        RELEASE is a directory (any plain copy of a release), s3://bucket/prefix/releases/NAME/VERSION, or
+        NAME or NAME@VERSION in the store. Needs the public key and no network for a directory."""),
+    scan: ("scan files or directories as a release would be", """
+        A directory is judged as a bundle, a file as if it stood in one. Nothing is loaded or executed; what
+        is not known to be safe is refused."""),
+    status: ("show stages, the last release and the servers", """
+        Shows which stages are up to date, how far the last release got, and which servers run."""),
+    up: ("start Prefect, MLflow and the scheduler on localhost", """
+        Starts both servers and a worker that runs the schedules in prefect.yaml, and prints their URLs."""),
+    down: ("stop what `slipway up` started", """
+        Stops the worker and both servers. Their data stays in .slipway/."""),
+    doctor: ("look for what would go wrong", """
+        Checks Python, git, pins, disk, recipe, inputs, environment and keys. Reads only."""),
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="slipway", description="Takes an open-weight model from data to a signed release that a stranger can check.",
+        epilog="Numbers live in params.yaml, stages in dvc.yaml. `slipway COMMAND --help` says more.",
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"slipway {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    subs = {}
+    for function, (summary, text) in COMMANDS.items():
+        sub = commands.add_parser(function.__name__, help=summary, description=textwrap.dedent(text).strip())
+        sub.set_defaults(function=function)
+        subs[function.__name__] = sub
+    subs["build"].add_argument("--force", nargs="+", metavar="STAGE", help="run these stages even if nothing changed")
+    subs["release"].add_argument("--no-build", action="store_true", help="release bundle/ as it is, or refuse")
+    subs["approve"].add_argument("--as", dest="name", required=True, metavar="NAME", help="your name in the recipe")
+    subs["approve"].add_argument("--key", required=True, metavar="FILE", help="your private key (PEM)")
+    subs["verify"].add_argument("release", metavar="RELEASE", help="directory, s3:// address, NAME or NAME@VERSION")
+    subs["verify"].add_argument("--key", metavar="FILE", help="public key (PEM); default: this project's own")
+    subs["scan"].add_argument("paths", nargs="+", metavar="PATH")
+    subs["scan"].add_argument("--json", metavar="OUT", help="write the findings to this file")
+    subs["scan"].add_argument("--max-file-bytes", type=int, default=50_000_000_000, metavar="N", help="refuse larger files")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, call, and turn the outcome into an exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.function(arguments)
+    except UserError as error:
+        word = "refused" if isinstance(error, Refusal) else "error"
+        print(f"slipway {arguments.function.__name__}: {word}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

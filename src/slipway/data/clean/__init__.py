@@ -1,0 +1,8 @@
+"""From raw to clean: licence filter, length, personal data, duplicates, split without leakage, canaries.
+
+`prepare` does it all, in that order; every document that does not make it is kept with its reason.
+"""
+
+from slipway.data.clean.prepare import prepare
+
+__all__ = ["prepare"]

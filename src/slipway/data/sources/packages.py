@@ -1,0 +1,111 @@
+"""Installed packages: their Python files with the sha256 that the wheel's RECORD states for each.
+
+RECORD is the list that the publisher put into the wheel and the installer kept (binary distribution format,
+packaging.python.org). Nothing is imported from a package.
+"""
+
+import base64
+import csv
+import fnmatch
+import importlib.metadata
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+from typing import cast
+
+from slipway.errors import Refusal, UserError
+from slipway.files import combined, sha256_bytes
+
+
+@dataclass(frozen=True)
+class Package:
+    """A distribution as installed here."""
+
+    name: str
+    version: str
+    files: dict[str, str]
+    """Path of each used `.py` file, relative to site-packages -> hex sha256 from RECORD."""
+    metadata: Message
+    root: Path
+
+    @property
+    def digest(self) -> str:
+        """One sha256 over the sorted lines `<sha256>  <path>` of the used files."""
+        return combined(self.files)
+
+    def licence_files(self) -> dict[str, str]:
+        """Name -> text of the licence files beside the metadata, as far as they are UTF-8."""
+        found = {}
+        for path in self.metadata.get_all("License-File") or []:
+            for place in (f"licenses/{path}", path):
+                if (text := self._distribution_text(place)) is not None:
+                    found[path] = text
+                    break
+        return found
+
+    def _distribution_text(self, path: str) -> str | None:
+        return importlib.metadata.distribution(self.name).read_text(path)
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one used file, checked against RECORD; raises Refusal naming the file if they differ."""
+        try:
+            data = (self.root / path).read_bytes()
+        except FileNotFoundError:
+            raise Refusal(
+                f"{path}: missing, though RECORD of {self.name} {self.version} lists it; {_again(self)}"
+            ) from None
+        if (actual := sha256_bytes(data)) != self.files[path]:
+            raise Refusal(
+                f"{path}: sha256 is {actual}, but RECORD of {self.name} {self.version} says {self.files[path]}; "
+                f"the file was altered after it was installed. {_again(self)}"
+            )
+        return data
+
+
+def _again(package: Package) -> str:
+    return f"Reinstall it: pip install --force-reinstall --no-deps {package.name}=={package.version}"
+
+
+def find(name: str, exclude: Sequence[str], source: str) -> Package:
+    """The installed distribution `name` and the digests of its `.py` files that no pattern excludes.
+
+    Patterns are matched against the whole path below site-packages; `*` and `**` both cross slashes.
+
+    Raises:
+        UserError: if it is not installed, or was not installed from a wheel (no RECORD, no digests).
+    """
+    try:
+        distribution = importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        raise UserError(
+            f"source {source}: package `{name}` is not installed; pip install it with -c constraints.txt, "
+            "or take it out of acquire.sources"
+        ) from None
+    record = distribution.read_text("RECORD")
+    if record is None:
+        raise UserError(
+            f"source {source}: {name} has no RECORD, so its files cannot be checked; install it from a wheel"
+        )
+    excluded = re.compile("|".join(fnmatch.translate(pattern) for pattern in exclude) or r"(?!)")
+    files = {
+        path: _hexadecimal(digest, name, path)
+        for path, digest, _ in csv.reader(io.StringIO(record))
+        if path.endswith(".py") and not path.startswith("..") and not excluded.match(path)
+    }
+    if not files:
+        raise UserError(
+            f"source {source}: {name} {distribution.version} has no Python file left to read; "
+            "is it an editable install, or do the `exclude` patterns match everything?"
+        )
+    metadata = cast("Message", distribution.metadata)
+    return Package(name, distribution.version, files, metadata, Path(str(distribution.locate_file(""))))
+
+
+def _hexadecimal(digest: str, name: str, path: str) -> str:
+    algorithm, _, value = digest.partition("=")
+    if algorithm != "sha256":
+        raise Refusal(f"{path}: RECORD of {name} gives no sha256 for it, so it cannot be checked; exclude the file")
+    return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).hex()

@@ -1,0 +1,134 @@
+"""Everything that is measured on the test split, as one report and a table of answered questions.
+
+A task for which the split has fewer than `choices` suitable documents is left out, and the report says so;
+an empty split is an error before any model is asked.
+"""
+
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from slipway.evaluation.baselines import baselines
+from slipway.evaluation.documents import Document
+from slipway.evaluation.scoring import Scorer
+from slipway.evaluation.statistics import DIGITS, bits_per_byte
+from slipway.evaluation.tasks import continuation, signature
+from slipway.evaluation.tasks.choice import Answer, ask, questions, summarise
+from slipway.records import ChoiceReport, EvaluateReport, Measure
+from slipway.settings import Choice, Evaluate
+
+TASKS = (continuation.TASK, signature.TASK)
+SAMPLES, SAMPLE_PROMPT, SAMPLE_TOKENS = 6, 16, 48
+"""Texts shown to people, and the tokens given and generated for each."""
+
+Say = Callable[[int, int, str], None]
+
+
+def derived(seed: int, name: str) -> int:
+    """A seed for `name` alone, so that one task's choices do not move another's."""
+    return zlib.crc32(f"{seed} {name}".encode())
+
+
+def evaluate(
+    scorer: Scorer,
+    test: Sequence[Document],
+    train: Sequence[str],
+    settings: Evaluate,
+    seed: int,
+    digests: tuple[str, str],
+    say: Say = lambda *_: None,
+) -> tuple[EvaluateReport, dict[str, list[Answer]]]:
+    """Measure the model on `test` (not empty, sorted by id); `train` teaches the baselines.
+
+    `digests` are the sha256 of the weights and of the test file. Returns the report and, by task, the answers.
+    """
+    measures, by_source = _bits_per_byte(scorer, test, settings, seed, say)
+    texts = [document.text for document in test]
+    measures |= baselines(train, texts, settings.bootstrap, derived(seed, "baselines"))
+    reports: dict[str, ChoiceReport] = {}
+    answers: dict[str, list[Answer]] = {}
+    left_out: dict[str, str] = {}
+    for task in TASKS:
+        asked: Choice = getattr(settings, task.name)
+        candidates = task.candidates(scorer, test, asked.prompt_tokens, asked.answer_tokens)
+        made = questions(candidates, asked.items, asked.choices, derived(seed, task.name))
+        if made:
+            answers[task.name] = ask(scorer, made)
+            reports[task.name] = summarise(task, answers[task.name], asked.choices)
+        else:
+            left_out[task.name] = (
+                f"{len(candidates)} of {len(test)} test documents have {task.needs}; "
+                f"a question needs {asked.choices} of different families with different answers"
+            )
+        say(len(reports) + len(left_out), len(TASKS), f"{task.name}: {len(made)} questions")
+    report = EvaluateReport(
+        weights_sha256=digests[0],
+        test_sha256=digests[1],
+        test_documents=len(test),
+        test_bytes=sum(len(text.encode()) for text in texts),
+        bits_per_byte=measures,
+        bits_per_byte_by_source=by_source,
+        choices=reports,
+        choices_left_out=left_out,
+        samples=_samples(scorer, test, derived(seed, "samples")),
+    )
+    return report, answers
+
+
+def _bits_per_byte(
+    scorer: Scorer, test: Sequence[Document], settings: Evaluate, seed: int, say: Say
+) -> tuple[dict[str, Measure], dict[str, float]]:
+    texts = [document.text for document in test]
+    nats = scorer.documents(
+        scorer.encode(texts), settings.stride, lambda done, total: say(done, total, "bits per byte")
+    )
+    sizes = np.array([len(text.encode()) for text in texts])
+    model = bits_per_byte(nats, sizes, settings.bootstrap, derived(seed, "bits per byte"))
+    sources = np.array([document.source for document in test])
+    by_source = {
+        str(source): round(float(nats[sources == source].sum() / sizes[sources == source].sum() / np.log(2)), DIGITS)
+        for source in np.unique(sources)
+    }
+    return {"model": model}, by_source
+
+
+def _samples(scorer: Scorer, test: Sequence[Document], seed: int) -> tuple[tuple[str, str], ...]:
+    """Prompts from held-out documents (the signature, or the first tokens) and what the model adds, greedily."""
+    chosen = np.random.default_rng(seed).permutation(len(test))[:SAMPLES]
+    new_tokens = min(SAMPLE_TOKENS, scorer.context // 2)
+    samples = []
+    for index in sorted(chosen):
+        document = test[index]
+        start = f"{document.signature}\n" if document.signature else document.text
+        (tokens,) = scorer.encode([start])
+        prompt = tokens if document.signature else tokens[:SAMPLE_PROMPT]
+        (generated,) = scorer.generate([[scorer.separator, *prompt]], new_tokens)
+        samples.append((scorer.decode(prompt), scorer.decode(generated)))
+    return tuple(samples)
+
+
+def write_answers(answers: dict[str, list[Answer]], path: str | Path) -> None:
+    """One row per question: task, item, prompt digest, a score per choice, right and picked index, correct."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [(task, answer) for task, given in answers.items() for answer in given]
+    schema = pa.schema(
+        [
+            ("task", pa.string()),
+            ("item", pa.string()),
+            ("prompt_sha256", pa.string()),
+            ("scores", pa.list_(pa.float64())),
+            ("right", pa.int32()),
+            ("picked", pa.int32()),
+            ("correct", pa.bool_()),
+        ]
+    )
+    columns = [
+        [task for task, _ in rows],
+        *([getattr(answer, name) for _, answer in rows] for name in schema.names[1:]),
+    ]
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns, schema=schema), path)

@@ -1,0 +1,113 @@
+"""Assembles the release directory and closes it with its manifest.
+
+The layout is that of Hugging Face, so that any tool can load it. The same records give the same bytes.
+"""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+from slipway.errors import Refusal, UserError
+from slipway.files import BLOCK, sha256_file, write_atomic
+from slipway.recipe import Recipe
+from slipway.records import BundleReport
+from slipway.release.bundle import bom, card, data_card, licence, manifest, provenance, report
+from slipway.release.bundle.material import Material, load
+
+SOURCES = {"models/trained": "train", "models/tokenizer": "tokenize"}
+
+
+def _copy(source: Path, target: Path) -> str:
+    """Copy a file and return the sha256 of the bytes that were copied, in one pass."""
+    digest = hashlib.sha256()
+    with open(source, "rb") as reader, open(target, "wb") as writer:
+        while block := reader.read(BLOCK):
+            digest.update(block)
+            writer.write(block)
+    return digest.hexdigest()
+
+
+def _copy_model(material: Material, out: Path) -> dict[str, str]:
+    """Copy weights, configuration and tokenizer; path -> sha256.
+
+    Raises:
+        Refusal: if a file is not the one its stage recorded.
+        UserError: if two stages wrote a file of the same name, or the weights are missing.
+    """
+    copied: dict[str, str] = {}
+    for folder, stage in SOURCES.items():
+        recorded = material.records[stage].outputs
+        for name, source in manifest.entries(material.root / folder).items():
+            if name in copied:
+                raise UserError(
+                    f"{folder}/{name}: the model and the tokenizer both hold a file of this name; rename one"
+                )
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            copied[name] = _copy(source, out / name)
+            if copied[name] != recorded.get(f"{folder}/{name}"):
+                raise Refusal(
+                    f"{folder}/{name}: sha256 is {copied[name]}, but {stage} recorded "
+                    f"{recorded.get(f'{folder}/{name}', 'no such file')}; rebuild with `slipway build --force {stage}`"
+                )
+    if "model.safetensors" not in copied and "model.safetensors.index.json" not in copied:
+        raise UserError("models/trained holds no model.safetensors; rebuild with `slipway build --force train`")
+    return copied
+
+
+def _weights(copied: dict[str, str]) -> str:
+    return copied.get("model.safetensors") or copied["model.safetensors.index.json"]
+
+
+def _check_same_weights(material: Material, actual: str) -> None:
+    """Every report must speak of the weights that are released."""
+    for stage in ("train", "evaluate", "safety"):
+        claimed = material.reports[stage].model_dump()["weights_sha256"]
+        if claimed != actual:
+            raise Refusal(
+                f"reports/{stage}.json speaks of weights {claimed}, but models/trained holds {actual}; "
+                f"rebuild with `slipway build --force {stage}`"
+            )
+
+
+def assemble(root: str | Path, recipe: Recipe, out: str | Path | None = None) -> BundleReport:
+    """Build `root`/bundle anew from the recipe, the records and the trained model.
+
+    Args:
+        root: the project.
+        recipe: its recipe.
+        out: another directory to build; it is emptied first.
+
+    Raises:
+        Refusal: if a file or a report does not belong to the others.
+        UserError: if something is missing, or the licence has no text.
+    """
+    root = Path(root)
+    out = root / "bundle" if out is None else Path(out)
+    material = load(root, recipe)
+    licence_text = licence.text(root, recipe.bundle.licence, recipe.bundle.title)
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    copied = _copy_model(material, out)
+    _check_same_weights(material, _weights(copied))
+    documents = {
+        "README.md": card.render(material),
+        "DATA.md": data_card.render(material),
+        "LICENSE": licence_text,
+        "bom.cdx.json": bom.render(material, _weights(copied)),
+        "provenance.json": provenance.render(material, copied),
+        "report.html": report.render(material),
+        "recipe.json": provenance.recipe_json(material),
+        "inputs.lock": (root / "inputs.lock").read_text("utf-8"),
+    }
+    documents |= {f"records/{stage}.json": record.to_json() for stage, record in material.records.items()}
+    if clash := sorted(documents.keys() & copied.keys()):
+        raise UserError(f"{clash[0]}: the model holds a file of this name, which the release writes itself; remove it")
+    for name, text in documents.items():
+        write_atomic(out / name, text)
+    digest = manifest.write(out, recipe.name)
+    files = manifest.entries(out)
+    if digest != sha256_file(out / manifest.NAME):
+        raise Refusal(f"{out / manifest.NAME}: could not be read back as written; check the disk")
+    return BundleReport(
+        bundle_digest=digest, files=len(files), bytes=sum(path.stat().st_size for path in files.values())
+    )

@@ -1,0 +1,196 @@
+"""report.html: one self-contained page that shows a release to a person, every value out of a record.
+
+It is written before the gate has judged, so it shows claims beside their bounds, and no verdict.
+"""
+
+import math
+
+from markupsafe import Markup
+
+from slipway import page
+from slipway.page import Section, digest, number, table, verdict
+from slipway.release.bundle.card import NAMES, ranked, safety_rows
+from slipway.release.bundle.claims import claims
+from slipway.release.bundle.material import Material, Point
+from slipway.release.bundle.render import interval, visible
+
+SHORT = {"model": "this model", "zstd_dictionary": "zstd with dictionary", "byte_5gram": "byte 5-gram"}
+
+
+def _claims(material: Material) -> Section:
+    words = {True: "within its bound", False: "outside its bound", None: "not known yet"}
+    rows = [
+        [
+            Markup("{}<br><code>{}</code>").format(claim.reason, claim.origin),
+            verdict(claim.holds, words[claim.holds]),
+            claim.observed,
+            f"{claim.relation}\u00a0{'?' if claim.bound is None else number(claim.bound)}",
+        ]
+        for claim in claims(material)
+    ]
+    train, report = material.train, material.evaluate
+    head = page.facts(
+        [
+            ("parameters", train.parameters),
+            ("bits per byte, held out", report.bits_per_byte["model"].value),
+            ("training tokens", material.tokenize.tokens["train"]),
+            ("documents kept", sum(material.prepare.splits.values())),
+            ("licence", material.recipe.bundle.licence),
+        ]
+    )
+    return Section(
+        "What this release claims",
+        head + table(["claim", "so far", "observed", "bound"], rows),
+        "The lines of the release gate. The gate judges later, on exactly these bytes; its verdict, the approvals "
+        "and the signature stand in the release statement, not on this page.",
+    )
+
+
+def _evaluation(material: Material) -> Section:
+    report = material.evaluate
+    bits = ranked(report)
+    plot = page.bars(
+        [SHORT.get(name, name) for name, _ in bits],
+        [measure.value for _, measure in bits],
+        [(measure.low, measure.high) for _, measure in bits],
+        unit="bits per byte, lower is better",
+        emphasis=["this model"],
+    )
+    rows = [[NAMES.get(name, name), m.value, interval(m), m.n, m.method] for name, m in bits]
+    body = plot + table(["", "bits per byte", "95 % interval", "n", "method"], rows)
+    by_source = sorted(report.bits_per_byte_by_source.items(), key=lambda item: (item[1], item[0]))
+    if by_source:
+        body += Markup("<h3>By source</h3>")
+        body += page.bars([name for name, _ in by_source], [value for _, value in by_source], unit="bits per byte")
+    return Section(
+        "Evaluation",
+        body,
+        f"{report.test_documents:,} held-out documents, {report.test_bytes:,} bytes; all rows describe the same text.",
+    )
+
+
+def _choices(material: Material) -> Section:
+    body = Markup("")
+    for name, choice in sorted(material.evaluate.choices.items()):
+        accuracy = choice.accuracy
+        body += Markup("<h3>{}</h3>").format(name.capitalize()) + page.paragraph(choice.definition)
+        body += page.bars(
+            ["this model"],
+            [accuracy.value],
+            [(accuracy.low, accuracy.high)],
+            unit=f"accuracy, n = {accuracy.n:,}, 95 % interval {interval(accuracy)} ({accuracy.method})",
+            emphasis=["this model"],
+            reference=("chance", choice.chance),
+        )
+    return Section("Choice tasks", body, "One right answer among several; the dashed line is what guessing gets.")
+
+
+def _thin(points: tuple[Point, ...], most: int = 250) -> list[tuple[float, float]]:
+    """Training loss as means over equal runs of steps, so that the page stays small."""
+    size = math.ceil(len(points) / most) or 1
+    groups = [points[i : i + size] for i in range(0, len(points), size)]
+    return [(group[-1].step, sum(p.loss for p in group) / len(group)) for group in groups]
+
+
+def _training(material: Material) -> Section:
+    train, curve = material.train, material.curve
+    validated = [(p.step, p.validation_loss) for p in curve if p.validation_loss is not None]
+    series = {"training": _thin(curve)} | ({"validation": validated} if validated else {})
+    body = page.lines(series, "step", "loss, nats per token") if curve else page.paragraph("The training log is empty.")
+    body += page.facts(
+        [
+            ("steps", train.steps),
+            ("step of the weights", train.best_step),
+            ("tokens seen", train.tokens_seen),
+            ("validation loss", train.validation_loss),
+            ("stopped early", "yes" if train.stopped_early else "no"),
+        ]
+    )
+    size = math.ceil(len(curve) / 250) or 1
+    note = f" Each point of the training line is the mean of {size} logged steps." if size > 1 else ""
+    return Section("Learning curve", body, f"Mean loss per token while training.{note}")
+
+
+def _safety(material: Material) -> Section:
+    rows = [
+        [
+            row.probe.replace("_", " "),
+            verdict(True if row.status == "run" else None, row.status),
+            row.measure,
+            row.value,
+            row.interval,
+            row.n,
+            row.note,
+        ]
+        for row in safety_rows(material.safety.probes)
+    ]
+    headers = ["probe", "status", "measure", "value", "95 % interval", "n", "note"]
+    return Section("Safety", table(headers, rows), "“Not run” means that nothing is known. It never means “passed”.")
+
+
+def _data(material: Material) -> Section:
+    prepare, acquire = material.prepare, material.acquire
+    funnel: list[list[page.Cell]] = [["came in", prepare.documents_in]]
+    funnel += [[f"rejected: {reason}", -count] for reason, count in sorted(prepare.rejects.items())]
+    funnel += [[f"kept: {split}", prepare.splits[split]] for split in ("train", "validation", "test")]
+    body = table(["documents", "number"], funnel)
+    if material.contract.length_histogram:
+        body += Markup("<h3>Length of the raw documents</h3>")
+        body += page.histogram(material.contract.length_histogram, "characters, lower edge of the bin")
+    licences = sorted(prepare.licences.items(), key=lambda item: (-item[1], item[0]))
+    body += Markup("<h3>Licences of what was kept</h3>") + table(
+        ["licence", "documents"], [list(row) for row in licences]
+    )
+    sources = [
+        [s.source, s.version, s.licence or verdict(None, "none stated"), s.documents, s.characters, digest(s.digest)]
+        for s in acquire.sources
+    ]
+    body += Markup("<h3>Sources</h3>")
+    body += table(["source", "version", "licence", "documents", "characters", "sha256"], sources)
+    contract = [[e.name, e.column, verdict(e.passed, "holds" if e.passed else "broken"), e.observed, e.bound]
+                for e in material.contract.expectations]  # fmt: skip
+    body += page.fold("The data contract", table(["expectation", "column", "verdict", "observed", "bound"], contract))
+    return Section("Data", body, "Every rejected document is kept with its reason, beside the data.")
+
+
+def _samples(material: Material) -> Section:
+    body = Markup("").join(
+        Markup("<pre><b>{}</b>{}</pre>").format(visible(prompt), visible(text))
+        for prompt, text in material.evaluate.samples
+    )
+    return Section(
+        "Samples",
+        body or page.paragraph("No samples were recorded."),
+        "Greedy continuations, unchosen and unedited; the prompt is in colour.",
+    )
+
+
+def _provenance(material: Material) -> Section:
+    rows = []
+    for stage, record in material.records.items():
+        for kind, files in (("read", record.inputs), ("wrote", record.outputs)):
+            for path, sha256 in sorted(files.items()):
+                rows.append([stage, kind, path, digest(sha256)])
+    shown: list[list[page.Cell]] = [
+        [stage, len(record.inputs), len(record.outputs), digest(_first(record.outputs)), record.slipway]
+        for stage, record in material.records.items()
+    ]
+    body = table(["stage", "files read", "files written", "first output", "slipway"], shown)
+    body += page.fold("Every file with its digest", table(["stage", "", "file", "sha256"], rows))
+    return Section(
+        "Provenance",
+        body,
+        "What each stage read and wrote. A file that one stage wrote and another read has the same digest in both "
+        "rows; provenance.json holds the same in machine-readable form.",
+    )
+
+
+def _first(outputs: dict[str, str]) -> str:
+    return outputs[min(outputs)] if outputs else "none"
+
+
+def render(material: Material) -> str:
+    """The text of report.html."""
+    parts = (_claims, _evaluation, _choices, _training, _safety, _data, _samples, _provenance)
+    about = material.recipe.bundle
+    return page.render(about.title, about.summary, [part(material) for part in parts])

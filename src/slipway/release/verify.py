@@ -1,0 +1,204 @@
+"""Verification of a release where it lies: signature, statement and every byte, from the public key alone.
+
+It reads through the store's `list`, `read` and `open`, so a directory, a copy of it and an S3 prefix are
+verified by the same lines. No network but the store's, no clock but for the expiry of a channel pointer.
+"""
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from slipway.errors import Refusal, UserError
+from slipway.files import sha256_bytes
+from slipway.records import Record
+from slipway.release import keys, signature, statement
+from slipway.release.bundle import manifest
+from slipway.release.envelope import unseal
+
+MANIFEST = manifest.NAME
+BESIDE = (MANIFEST, statement.NAME, signature.NAME)
+"""Files of a release that the manifest does not list."""
+POINTER = "application/vnd.slipway.pointer+json"
+
+
+class Reader(Protocol):
+    """What verification asks of a store."""
+
+    @property
+    def url(self) -> str: ...
+    def list(self, prefix: str = "") -> dict[str, int]: ...
+    def read(self, key: str) -> tuple[bytes, str]: ...
+    def open(self, key: str) -> BinaryIO: ...
+
+
+class Verified(Record):
+    """What was proved."""
+
+    release: statement.Identity
+    uri: str
+    files: int
+    bytes: int
+    signed_by: str
+    """sha256 of the public key's PEM."""
+
+
+class Pointer(Record):
+    """What a channel points at; signed, and moved by compare-and-swap."""
+
+    name: str
+    channel: str
+    version: str
+    sequence: int
+    manifest_sha256: str
+    expires: str
+    """ISO 8601; readers refuse a pointer that was not renewed until then, because it may be a replay."""
+
+
+def listed_files(data: bytes, what: str = MANIFEST) -> dict[str, str]:
+    """Path -> sha256 of the files a manifest lists; raises Refusal for anything but the manifest of a bundle."""
+    listed = manifest.parse(data, what).files
+    for name in BESIDE:
+        if name in listed:
+            raise Refusal(f"{what}: lists {name}, which is made at release and cannot be part of a bundle")
+    return {path: entry.sha256 for path, entry in sorted(listed.items())}
+
+
+def stream_digest(store: Reader, key: str) -> str:
+    """Hex sha256 of an object, read in blocks of 1 MiB."""
+    digest = hashlib.sha256()
+    with store.open(key) as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def verify(store: Reader, prefix: str, public: bytes) -> Verified:
+    """Check the release at `prefix` against `public` (PEM): nothing missing, nothing added, every byte as signed.
+
+    Raises:
+        Refusal: naming the first file that does not hold.
+    """
+    base = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+    uri = f"{store.url}/{base}".rstrip("/")
+    present = {key.removeprefix(base): size for key, size in store.list(prefix).items()}
+    for name in BESIDE:
+        if name not in present:
+            raise Refusal(f"{uri}/{name}: missing; this is no complete release")
+    small = {name: store.read(base + name)[0] for name in BESIDE}
+    signed = signature.read(small[signature.NAME], public, f"{uri}/{signature.NAME}")
+    for name in (MANIFEST, statement.NAME):
+        _compare(f"{uri}/{name}", sha256_bytes(small[name]), signed.get(name))
+    identity, _ = statement.read(small[statement.NAME], public, f"{uri}/{statement.NAME}")
+    if identity.manifest_sha256 != sha256_bytes(small[MANIFEST]):
+        raise Refusal(f"{uri}/{MANIFEST}: not the manifest that the statement was signed for")
+    listed = listed_files(small[MANIFEST], f"{uri}/{MANIFEST}")
+    for name in sorted(present.keys() | signed.keys() | listed.keys()):
+        if name == signature.NAME:
+            continue
+        if name not in signed:
+            raise Refusal(f"{uri}/{name}: not covered by the signature; it was added after signing")
+        if name not in present:
+            raise Refusal(f"{uri}/{name}: signed, but missing here")
+        if name not in small:
+            _compare(f"{uri}/{name}", listed.get(name), signed[name])
+            _compare(f"{uri}/{name}", stream_digest(store, base + name), signed[name])
+    return Verified(
+        release=identity, uri=uri, files=len(present), bytes=sum(present.values()), signed_by=sha256_bytes(public)
+    )
+
+
+def _compare(what: str, found: str | None, expected: str | None) -> None:
+    if found is None or found != expected:
+        raise Refusal(f"{what}: sha256 is {found}, but {expected} was signed; the file was altered, do not use it")
+
+
+def read_pointer(store: Reader, name: str, channel: str, public: bytes) -> Pointer:
+    """What a channel points at, after its signature was checked; expiry is left to `verify_channel`.
+
+    Raises:
+        FileNotFoundError: if nothing was ever released there.
+        Refusal: if the signature does not hold or it was signed for another channel.
+    """
+    key = pointer_key(name, channel)
+    data, _ = store.read(key)
+    what = f"{store.url}/{key}"
+    try:
+        pointer = Pointer.model_validate(unseal(data, POINTER, public, what))
+    except ValueError as error:
+        raise Refusal(f"{what}: signed, but no channel pointer ({type(error).__name__})") from None
+    if (pointer.name, pointer.channel) != (name, channel):
+        raise Refusal(f"{what}: signed for {pointer.name}/{pointer.channel}; someone copied it here")
+    return pointer
+
+
+def pointer_key(name: str, channel: str) -> str:
+    """Where the pointer of a channel lies."""
+    return f"channels/{name}/{channel}.json"
+
+
+def release_prefix(name: str, version: str) -> str:
+    """Where a release lies."""
+    return f"releases/{name}/{version}"
+
+
+def verify_channel(store: Reader, name: str, channel: str, public: bytes, now: datetime | None = None) -> Verified:
+    """Follow a channel's pointer and check the release behind it.
+
+    Raises:
+        Refusal: for an expired pointer, one that does not fit its release, and as `verify` does.
+    """
+    try:
+        pointer = read_pointer(store, name, channel, public)
+    except FileNotFoundError:
+        raise Refusal(f"{store.url}/{pointer_key(name, channel)}: nothing was released on this channel") from None
+    if datetime.fromisoformat(pointer.expires) < (now or datetime.now(UTC)):
+        raise Refusal(
+            f"{store.url}/{pointer_key(name, channel)}: expired {pointer.expires}; it may be an old copy. "
+            "The publisher renews it with `slipway release`"
+        )
+    verified = verify(store, release_prefix(name, pointer.version), public)
+    release = verified.release
+    found = (release.name, release.version, release.sequence, release.manifest_sha256)
+    if found != (name, pointer.version, pointer.sequence, pointer.manifest_sha256):
+        raise Refusal(f"{verified.uri}: a signed release, but not the one that the channel names; do not use it")
+    return verified
+
+
+def verify_reference(reference: str, key: Path | None, open_store: Callable[[str | None], Reader]) -> list[str]:
+    """What `slipway verify` says of a directory, an `s3://` address, NAME (its channel) or NAME@VERSION in the store.
+
+    Args:
+        reference: what to verify.
+        key: public key file (PEM); without it, this project's own.
+        open_store: makes a store from a URL, or the default store from None.
+
+    Raises:
+        Refusal: if anything does not hold, naming the file.
+        UserError: if there is no such directory, or no key.
+    """
+    public = keys.read_public(key) if key else keys.public_key()
+    path = Path(reference)
+    if reference.startswith("s3://"):
+        parent, _, name = reference.rstrip("/").rpartition("/")
+        verified = verify(open_store(parent), name, public)
+    elif path.is_dir():
+        # From the folder above, so that nothing inside the release can hide among the store's own files.
+        path = path.resolve()
+        verified = verify(open_store(str(path.parent)), path.name, public)
+    elif "/" in reference:
+        raise UserError(f"{reference}: no such directory; name a release directory, s3://…, NAME or NAME@VERSION")
+    elif "@" in reference:
+        name, _, version = reference.partition("@")
+        verified = verify(open_store(None), release_prefix(name, version), public)
+    else:
+        verified = verify_channel(open_store(None), reference, "stable", public)
+    release = verified.release
+    return [
+        f"verified: {release.name} {release.version} (release {release.sequence})",
+        f"where:    {verified.uri}",
+        f"bundle:   {release.manifest_sha256}",
+        f"files:    {verified.files}, {verified.bytes / 1e6:.1f} MB, every byte as signed",
+        f"key:      sha256 {verified.signed_by}",
+    ]

@@ -1,0 +1,123 @@
+"""Strict reading of JSON: what a lenient parser would quietly accept is a finding here."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from slipway.records import Finding
+from slipway.scan.subject import TEXT_LIMIT, Subject
+
+DEPTH = 64
+
+
+class DuplicateError(ValueError):
+    """A key that stands twice in one object; parsers differ in which one they take."""
+
+
+class ConstantError(ValueError):
+    """NaN or Infinity, which JSON does not have."""
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise DuplicateError(f"the key {twice[:80]!r} stands twice in one object")
+    return found
+
+
+def _constant(name: str) -> None:
+    raise ConstantError(f"{name} is not JSON")
+
+
+def depth(text: str) -> int:
+    """Deepest nesting of objects and arrays, counted without recursion."""
+    deepest = level = 0
+    inside = escaped = False
+    for character in text:
+        if inside:
+            if escaped:
+                escaped = False
+            elif character == "\\":
+                escaped = True
+            elif character == '"':
+                inside = False
+        elif character == '"':
+            inside = True
+        elif character in "[{":
+            level += 1
+            deepest = max(deepest, level)
+        elif character in "]}":
+            level -= 1
+    return deepest
+
+
+def load(text: str) -> Any:
+    """Parse strictly; raises ValueError (DuplicateError, ConstantError, JSONDecodeError) or RecursionError."""
+    return json.loads(text, object_pairs_hook=_pairs, parse_constant=_constant)
+
+
+def _decode(content: bytes) -> str:
+    """Text of a JSON file; raises _FaultError `encoding` or `depth`."""
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _FaultError("encoding", f"is not UTF-8: {error.reason}", error.start) from None
+    if text.startswith("\ufeff"):
+        raise _FaultError("encoding", "begins with a byte order mark", 0)
+    if (text.count("[") + text.count("{")) > DEPTH and (deep := depth(text)) > DEPTH:
+        raise _FaultError("depth", f"is nested {deep} deep; at most {DEPTH}")
+    return text
+
+
+class _FaultError(Exception):
+    """What is wrong with a file: rule, reason, offset."""
+
+    def __init__(self, what: str, reason: str, offset: int | None = None) -> None:
+        super().__init__(reason)
+        self.what, self.reason, self.offset = what, reason, offset
+
+
+def _load(content: bytes) -> Any:
+    text = _decode(content)
+    try:
+        return load(text)
+    except DuplicateError as error:
+        raise _FaultError("duplicate", str(error)) from None
+    except ConstantError as error:
+        raise _FaultError("constant", str(error)) from None
+    except json.JSONDecodeError as error:
+        raise _FaultError("syntax", f"is not JSON: {error.msg}", len(text[: error.pos].encode())) from None
+    except (ValueError, RecursionError) as error:
+        raise _FaultError("syntax", f"cannot be read as JSON: {error}") from None
+
+
+def parse(subject: Subject, rule: str = "json", limit: int = TEXT_LIMIT) -> tuple[Any, list[Finding]]:
+    """Read a JSON file: (value, findings); the value is None if there is a finding.
+
+    Findings: `<rule>.size`, `.encoding`, `.depth`, `.duplicate`, `.constant`, `.syntax`.
+    """
+    try:
+        if subject.size > limit:
+            raise _FaultError("size", f"has {subject.size} bytes; at most {limit} are read")
+        return _load(subject.content), []
+    except _FaultError as fault:
+        remedy = "write the file again with an ordinary JSON writer"
+        return None, [subject.finding(f"{rule}.{fault.what}", fault.reason, remedy, fault.offset)]
+
+
+def nodes(value: Any, where: str = "") -> Iterator[tuple[str, str, Any]]:
+    """(dotted path, key, value) of every member of every object in `value`, at any depth."""
+    waiting = [(where, value)]
+    while waiting:
+        path, here = waiting.pop()
+        if isinstance(here, dict):
+            for key, child in here.items():
+                below = f"{path}.{key}" if path else key
+                yield below, key, child
+                waiting.append((below, child))
+        elif isinstance(here, list):
+            waiting += [
+                (f"{path}[{index}]", child) for index, child in enumerate(here) if isinstance(child, dict | list)
+            ]

@@ -1,0 +1,186 @@
+"""Text: encoding, secrets, and in documents for people, what would run or deceive in a browser."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from html.parser import HTMLParser
+
+from slipway.records import Finding
+from slipway.scan.subject import TEXT_LIMIT, Subject
+
+SECRETS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("an AWS access key", re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b")),
+    ("a Hugging Face token", re.compile(r"\bhf_[A-Za-z0-9]{30,}\b")),
+    ("a GitHub token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,})\b")),
+    ("a GitLab token", re.compile(r"\bglpat-[A-Za-z0-9_-]{20,}")),
+    ("a Slack token", re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{10,}")),
+    ("a Google key", re.compile(r"\bAIza[0-9A-Za-z_-]{35}")),
+    ("an API key", re.compile(r"\bsk-(?:proj-|ant-)?[A-Za-z0-9_-]{20,}")),
+    ("a private key", re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----")),
+    ("a signed web token", re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}")),
+    ("a password in an address", re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/:@\"'<>]{1,64}:[^\s/@\"'<>]{6,128}@")),
+)
+_ASSIGNMENT = re.compile(
+    r"""(?i)\b(?:api[_-]?key|secret(?:[_-]?(?:access[_-]?)?key)?|passw(?:or)?d|access[_-]?token|auth[_-]?token|client[_-]?secret)"""
+    r"""\\?["']?\s*[:=]\s*\\?["']([^\s"'\\]{12,128})\\?["']"""
+)
+_DIRECTION = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_FENCE = re.compile(r"(?ms)^ {0,3}(`{3,}|~{3,})[^\n]*\n.*?^ {0,3}\1[`~]*[ \t]*$")
+_INLINE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
+_TAG = re.compile(r"<(?:[A-Za-z/!?][^>\n]*>?)")
+_AUTOLINK = re.compile(r"<(?:https?://|mailto:)[^\s<>]*>")
+_SCHEME = re.compile(r"(?i)(?:java|vb)script\s*:|data\s*:\s*(?:text/html|image/svg|application)")
+_EMAIL = re.compile(r"\b[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}\b")
+_CUT = "remove it here and make it invalid where it was issued"
+
+
+def _entropy(value: str) -> float:
+    """Bits per character of the characters' own frequencies."""
+    counts = Counter(value)
+    return -sum(n / len(value) * math.log2(n / len(value)) for n in counts.values())
+
+
+def secrets(subject: Subject, content: str) -> Iterator[Finding]:
+    """Findings `text.secret`; the reason shows no more than the first four characters."""
+    for words, pattern in SECRETS:
+        if found := pattern.search(content):
+            offset = len(content[: found.start()].encode("utf-8", "surrogatepass"))
+            yield subject.finding("text.secret", f"holds what looks like {words} ({found[0][:4]}…)", _CUT, offset)
+    for found in _ASSIGNMENT.finditer(content):
+        value = found[1]
+        if _entropy(value) >= 3.3 and re.search(r"\d", value) and re.search(r"[A-Za-z]", value):
+            offset = len(content[: found.start(1)].encode("utf-8", "surrogatepass"))
+            yield subject.finding(
+                "text.secret", f"holds what looks like a password or key ({value[:4]}…)", _CUT, offset
+            )
+            return
+
+
+def _decode(subject: Subject) -> tuple[str, list[Finding]]:
+    if subject.size > TEXT_LIMIT:
+        reason = f"has {subject.size} bytes; at most {TEXT_LIMIT} are read"
+        return "", [subject.finding("text.size", reason, "leave out what a reader does not need")]
+    try:
+        content = subject.content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return "", [subject.finding("text.encoding", f"is not UTF-8: {error.reason}", "save it as UTF-8", error.start)]
+    for pattern, words in (
+        (_CONTROL, "a control character"),
+        (_DIRECTION, "a character that changes the order of what is shown"),
+    ):
+        if found := pattern.search(content):
+            offset = len(content[: found.start()].encode())
+            return "", [subject.finding("text.control", f"holds {words}, {found[0]!a}", "remove it", offset)]
+    return content, []
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """Plain text: UTF-8 without control characters, no secret."""
+    content, findings = _decode(subject)
+    yield from findings
+    yield from secrets(subject, content)
+
+
+def _front_matter(subject: Subject, content: str) -> Iterator[Finding]:
+    """YAML at the head of a card: no tags (they can build objects) and no aliases (they can explode)."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.events import AliasEvent
+
+    if not content.startswith("---"):
+        return
+    head, mark, _ = content[3:].partition("\n---")
+    if not mark or len(head) > 1 << 20:
+        yield subject.finding(
+            "card.yaml", "the metadata at its head does not end, or has over 1 MiB", "write the card again", 0
+        )
+        return
+    try:
+        for event in YAML(typ="safe", pure=True).parse(head):
+            if isinstance(event, AliasEvent) or getattr(event, "anchor", None) or getattr(event, "tag", None):
+                reason = "the metadata at its head holds a tag, an anchor or an alias"
+                yield subject.finding("card.yaml", reason, "write plain values", 3 + event.start_mark.index)
+                return
+    except YAMLError as error:
+        reason = f"the metadata at its head is not YAML: {' '.join(str(error).split())[:160]}"
+        yield subject.finding("card.yaml", reason, "write the card again", 0)
+
+
+def check_card(subject: Subject) -> Iterator[Finding]:
+    """Markdown for people: as plain text, and no HTML, no script address, no e-mail address outside of code."""
+    content, findings = _decode(subject)
+    yield from findings
+    if findings:
+        return
+    yield from secrets(subject, content)
+    yield from _front_matter(subject, content)
+    prose = _INLINE.sub("", _FENCE.sub("", content))
+    if found := _TAG.search(_AUTOLINK.sub("", prose)):
+        yield subject.finding("card.html", f"holds raw HTML: {found[0][:40]!r}", "write it as Markdown, or as code")
+    if found := _SCHEME.search(re.sub(r"[\x00-\x20]|&[^;\s]{1,12};", "", prose)):
+        yield subject.finding("card.script", f"holds an address that runs a script: {found[0][:40]!r}", "remove it")
+    if found := _EMAIL.search(prose):
+        reason = f"holds an e-mail address ({found[0][:4]}…)"
+        yield subject.finding("card.personal", reason, "name a page or a team instead of a person's address")
+
+
+class _Page(HTMLParser):
+    """Collects what would run or call out."""
+
+    ACTIVE = frozenset({
+        "script", "iframe", "object", "embed", "applet", "form", "base", "frame", "frameset", "link", "portal",
+        "foreignobject", "animate", "set", "img", "image", "video", "audio", "source", "use",
+    })  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.faults: list[str] = []
+        self.policy = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        if tag == "meta" and values.get("http-equiv", "").lower() == "content-security-policy":
+            self.policy = values.get("content", "")
+        elif tag == "meta" and "http-equiv" in values:
+            self.faults.append(f"<meta http-equiv={values['http-equiv'][:40]!r}>")
+        if tag in self.ACTIVE:
+            self.faults.append(f"<{tag}>")
+        for name, value in values.items():
+            called = name in {
+                "src",
+                "href",
+                "xlink:href",
+                "action",
+                "formaction",
+                "srcset",
+                "poster",
+                "background",
+                "ping",
+            }
+            if name.startswith("on") or name in {"style", "srcdoc"} or (called and not value.startswith("#")):
+                self.faults.append(f"{name}={value[:40]!r} in <{tag}>")
+
+    def handle_decl(self, decl: str) -> None:
+        if decl.lower() != "doctype html":
+            self.faults.append(f"<!{decl[:40]}>")
+
+
+def check_html(subject: Subject) -> Iterator[Finding]:
+    """The report page: plain text, a policy that forbids all but its own style, nothing active, no address."""
+    content, findings = _decode(subject)
+    yield from findings
+    if findings:
+        return
+    yield from secrets(subject, content)
+    page = _Page()
+    page.feed(content)
+    page.close()
+    if "default-src 'none'" not in page.policy:
+        reason = "has no content security policy that forbids everything by default"
+        yield subject.finding("html.policy", reason, "write the page with slipway.page")
+    for fault in sorted(set(page.faults))[:10]:
+        yield subject.finding("html.active", f"holds {fault}", "write the page with slipway.page")
+    if found := re.search(r"(?i)@import|url\(|expression\(", content):
+        yield subject.finding("html.active", f"its style calls out: {found[0]!r}", "write the page with slipway.page")

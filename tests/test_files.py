@@ -1,0 +1,35 @@
+"""Digests agree with coreutils; a write is whole or not at all."""
+
+import subprocess
+
+import pytest
+
+from slipway.files import combined, digests, sha256_file, write_atomic
+
+
+def test_digest_agrees_with_sha256sum(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * 3_000_000)
+    assert subprocess.check_output(["sha256sum", str(path)], text=True).split()[0] == sha256_file(path)
+
+
+def test_combined_digest_is_that_of_a_sha256sum_listing(tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "b").write_bytes(b"1")
+    (tmp_path / "d" / "a").write_bytes(b"2")
+    listing = subprocess.check_output("sha256sum b d/a | sha256sum", shell=True, cwd=tmp_path, text=True)  # noqa: S602, S607
+    assert combined(digests(tmp_path, tmp_path)) == listing.split()[0]
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a"
+    write_atomic(path, "old")
+    with pytest.raises(TypeError):
+        write_atomic(path, 5)  # type: ignore[arg-type]
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_mode(tmp_path):
+    write_atomic(tmp_path / "key", b"secret", mode=0o600)
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600

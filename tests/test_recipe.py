@@ -1,0 +1,78 @@
+"""The recipe refuses what it does not know, and says what it would have understood."""
+
+import pytest
+
+from slipway.errors import UserError
+from slipway.recipe import load, parse
+
+
+def test_the_default_recipe_is_complete(values):
+    recipe = parse(values)
+    assert recipe.name == "pydocs"
+    assert recipe.section("validate") is recipe.validate_
+
+
+def test_a_recipe_is_frozen(values):
+    with pytest.raises(ValueError, match="frozen"):
+        parse(values).train.steps = 1
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        (("train", "stepz"), 5, "train.stepz: unknown key; did you mean `steps`?"),
+        (("trian",), {}, "trian: unknown key; did you mean `train`?"),
+        (("prepare", "pii", "emial"), "drop", "prepare.pii.emial: unknown key; did you mean `email`?"),
+        (("seed",), "17", "seed: input should be a valid integer, found \"17\""),
+        (("train", "steps"), 1.5, "train.steps: input should be a valid integer"),
+        (("train", "batch_size"), True, "train.batch_size"),
+        (("prepare", "validation_share"), 0.7, "prepare.validation_share: input should be less than 0.5, found 0.7"),
+        (("acquire", "sources"), [], "acquire.sources"),
+        (("acquire", "sources", 0, "pakages"), [], "did you mean `packages`?"),
+        (("acquire", "sources", 0, "kind"), "csv", "acquire.sources"),
+        (("name",), "Not A Name", "name"),
+    ],
+)
+def test_a_fault_is_named_with_key_value_and_way_out(values, path, value, expected):
+    target = values
+    for part in path[:-1]:
+        target = target[part]
+    target[path[-1]] = value
+    with pytest.raises(UserError, match="not a valid recipe") as caught:
+        parse(values)
+    assert expected in str(caught.value)
+
+
+def test_a_missing_key_is_named(values):
+    del values["train"]["steps"]
+    with pytest.raises(UserError, match=r"train\.steps: missing"):
+        parse(values)
+
+
+def test_all_faults_are_told_at_once(values):
+    values["seed"], values["train"]["steps"] = None, "many"
+    with pytest.raises(UserError) as caught:
+        parse(values)
+    assert len(str(caught.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(b"name: [", "not readable as YAML"), (b"name: a\nname: b\n", "not readable as YAML"), (b"\xff\xfe", "not readable")],
+)
+def test_a_file_that_is_no_yaml(tmp_path, content, expected):
+    (tmp_path / "params.yaml").write_bytes(content)
+    with pytest.raises(UserError, match=expected):
+        load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("content", [b"", b"- 1\n", b"text\n"])
+def test_a_yaml_file_that_is_no_mapping(tmp_path, content):
+    (tmp_path / "params.yaml").write_bytes(content)
+    with pytest.raises(UserError, match="not a valid recipe"):
+        load(tmp_path / "params.yaml")
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(UserError, match="no such recipe"):
+        load(tmp_path / "params.yaml")
