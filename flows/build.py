@@ -7,6 +7,7 @@ brings everything up to date (see `flows.console`), a deployment in `prefect.yam
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
@@ -25,6 +26,8 @@ from slipway.graph import upstream
 
 __all__ = ["build", "main", "run_graph", "stale"]
 
+# Stages that the graph lets run at once; the default graph has two.
+_SIDE_BY_SIDE: Any = ThreadPoolTaskRunner(max_workers=4)
 _TERMINAL = threading.Lock()
 
 
@@ -49,7 +52,9 @@ def _stage(name: str, stages: Stages, outcomes: dict[str, Outcome]) -> State:
     return Completed(name=outcome.result.capitalize(), message="inputs, code, settings and outputs are unchanged")
 
 
-def run_graph(root: Path, force: frozenset[str] = frozenset(), environment: dict[str, str] | None = None) -> list[Outcome]:
+def run_graph(
+    root: Path, force: frozenset[str] = frozenset(), environment: dict[str, str] | None = None
+) -> list[Outcome]:
     """Inside a flow: bring every stage up to date, then push; returns one outcome per stage in order.
 
     A failing stage lets its siblings finish and skips what reads from it.
@@ -57,11 +62,15 @@ def run_graph(root: Path, force: frozenset[str] = frozenset(), environment: dict
     Raises:
         UserError: a stage failed; the message names it with the last lines it wrote.
     """
-    stages, outcomes, futures = Stages(root, force, environment), {}, {}
+    stages = Stages(root, force, environment)
+    outcomes: dict[str, Outcome] = {}
+    futures: dict[str, PrefectFuture[Any]] = {}
     try:
         for name, before in upstream(root / "dvc.yaml").items():
-            futures[name] = _stage.submit(name, stages, outcomes, wait_for=[futures[stage] for stage in before])
+            wait_for = [futures[stage] for stage in before]
+            futures[name] = _stage.submit(name, stages, outcomes, wait_for=wait_for, return_state=False)
         _await(futures)
+        graph.sort_lock(root)
         if all(name in outcomes and outcomes[name].result != "failed" for name in futures) and _to_push(root):
             futures["push"] = _stage.submit("push", stages, outcomes)
             _await(futures)
@@ -105,7 +114,7 @@ def _judge(root: Path, rows: list[Outcome]) -> None:
         )
 
 
-@flow(name="build", task_runner=ThreadPoolTaskRunner(max_workers=4))
+@flow(name="build", task_runner=_SIDE_BY_SIDE)
 def build(force: list[str] | None = None) -> dict[str, str]:
     """Bring the bundle and everything before it up to date; `force` names stages to run in any case.
 

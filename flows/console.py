@@ -9,6 +9,7 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import Self
 
 from flows import graph
 from flows.stages import Outcome, Stages, clean_up
@@ -26,7 +27,7 @@ class Lock:
         self._owner.parent.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(root / ".slipway" / "build.lock")
 
-    def __enter__(self) -> "Lock":
+    def __enter__(self) -> Self:
         from filelock import Timeout
 
         try:
@@ -95,10 +96,14 @@ def main(argv: list[str] | None = None) -> int:
         check_names(root, force)
         if not force and up_to_date(root):
             return 0
-        from flows.build import build
+        from flows import steps
         from flows.server import prefect_api
 
+        # The flow asks again for those who start it elsewhere; here it spares the wait for a server.
+        steps.preflight()
         with prefect_api(root):
+            from flows.build import build
+
             build(force)
     except UserError as error:
         print(f"slipway build: {error}", file=sys.stderr, flush=True)

@@ -5,11 +5,13 @@ stages run as processes of their own (`flows.stages`).
 """
 
 import json
+import os
 import threading
 from pathlib import Path
 
 from slipway.errors import UserError
 from slipway.files import combined, sha256_file, write_atomic
+from slipway.graph import stages
 
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -26,10 +28,30 @@ def stale(root: Path, stage: str | None = None) -> list[str]:
     try:
         # The repository object is not safe for threads; the private flag waits for other DVC processes.
         with _ONE_AT_A_TIME, Repo(str(root), _wait_for_lock=True) as repo:
-            changed = repo.status(targets=[stage] if stage else None)
+            # A bare name would be looked up in the working directory, which may be another.
+            changed = repo.status(targets=[f"{root / 'dvc.yaml'}:{stage}"] if stage else None)
     except DvcException as error:
         raise UserError(f"DVC cannot read the build graph in {root}: {error}") from error
-    return sorted(name for name in changed if not name.endswith(".dvc"))
+    return sorted(name.rpartition(":")[2] for name in changed)
+
+
+def sort_lock(root: Path) -> None:
+    """Put the stages of `dvc.lock` in the order of the graph.
+
+    DVC appends them as they finish, which with stages side by side is chance.
+    """
+    from dvc.utils.serialize import dump_yaml, load_yaml
+
+    path = root / "dvc.lock"
+    if not path.exists():
+        return
+    lock = load_yaml(path)
+    order = [name for name in stages(root / "dvc.yaml") if name in lock["stages"]]
+    if list(lock["stages"]) != order:
+        lock["stages"] = {name: lock["stages"][name] for name in order}
+        temporary = path.with_suffix(".lock.new")
+        dump_yaml(temporary, lock)
+        temporary.replace(path)
 
 
 def drop_dead_locks(root: Path) -> None:
@@ -62,16 +84,19 @@ def drop_dead_locks(root: Path) -> None:
 
 
 def remote(root: Path) -> str | None:
-    """Name of the default remote, or None when the project has none."""
+    """Name of the remote to push to: `SLIPWAY_DVC_REMOTE`, else DVC's default; None when there is none."""
     from dvc.repo import Repo
 
+    if name := os.environ.get("SLIPWAY_DVC_REMOTE"):
+        return name
     with _ONE_AT_A_TIME, Repo(str(root)) as repo:
         return repo.config["core"].get("remote")
 
 
 def _state(root: Path) -> str:
     files = [root / "dvc.lock", root / ".dvc" / "config", root / ".dvc" / "config.local"]
-    return combined({path.name: sha256_file(path) for path in files if path.exists()})
+    known = {path.name: sha256_file(path) for path in files if path.exists()}
+    return combined({**known, "remote": os.environ.get("SLIPWAY_DVC_REMOTE", "")})
 
 
 def pushed(root: Path) -> bool:

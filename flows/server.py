@@ -20,13 +20,19 @@ def known(root: Path) -> str | None:
     """URL of a running Prefect API: `PREFECT_API_URL`, or the server that `slipway up` started in `root`.
 
     Raises:
-        UserError: PREFECT_API_URL is set, but nobody answers there.
+        UserError: PREFECT_API_URL is set, but nobody answers there or our login is refused.
     """
     if url := os.environ.get("PREFECT_API_URL"):
         if not processes.answers(f"{url}/health", timeout=10):
             raise UserError(
                 f"PREFECT_API_URL={url} does not answer; start that server (`slipway up`), "
                 "or unset the variable to run without one"
+            )
+        login = os.environ.get("PREFECT_API_AUTH_STRING")
+        if not processes.answers(f"{url}/admin/version", timeout=10, login=login):
+            raise UserError(
+                f"PREFECT_API_URL={url} refuses us; "
+                "set PREFECT_API_AUTH_STRING to the login of that server, user:password"
             )
         return url
     if (facts := processes.recorded(root / ".slipway" / "servers" / "prefect.json")) and processes.answers(
@@ -39,20 +45,24 @@ def known(root: Path) -> str | None:
 @contextmanager
 def prefect_api(root: Path) -> Iterator[str]:
     """Within the context Prefect's client talks to a running API; yields its URL."""
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
     if url := known(root):
-        with temporary_settings({PREFECT_API_URL: url}):
+        with _talking_to(url):
             yield url
         return
     port = processes.free_port()
     url, log = f"http://127.0.0.1:{port}/api", root / ".slipway" / "prefect" / "server.log"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(CODE), os.environ.get("PYTHONPATH", "")]).rstrip(":")}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(CODE), os.environ.get("PYTHONPATH", "")]).rstrip(":"),
+    }
     command = [sys.executable, "-m", "flows.server", str(port), str(os.getpid())]
     server = processes.start(command, cwd=root, env=environment, log=log)
     try:
+        # Takes seconds, as the server does; so both at once.
+        import prefect.main  # noqa: F401
+
         processes.wait_healthy("Prefect's temporary server", f"{url}/health", server, log)
-        with temporary_settings({PREFECT_API_URL: url}):
+        with _talking_to(url):
             try:
                 yield url
             finally:
@@ -60,6 +70,14 @@ def prefect_api(root: Path) -> Iterator[str]:
     finally:
         processes.end(server.pid)
         server.wait()
+
+
+@contextmanager
+def _talking_to(url: str) -> Iterator[None]:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: url}):
+        yield
 
 
 def _send_the_rest() -> None:

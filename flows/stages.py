@@ -13,14 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.graph import drop_dead_locks, stale
+from flows.graph import drop_dead_locks, remote, stale
 from slipway import processes
 from slipway.graph import stages
 
 # DVC's own lines, which say nothing that the table does not.
 _NOISE = re.compile(
     r"^(Running stage '|Use `dvc push`|Updating lock file|Generating lock file|To track the changes with git"
-    r"|\tgit add |To enable auto staging|\tdvc config core\.autostage|Restored stage '|Process '.*had been killed\. Auto removed)"
+    r"|\tgit add |To enable auto staging|\tdvc config core\.autostage|Restored stage '"
+    r"|Process '.*had been killed\. Auto removed)"
 )
 _ECHO = re.compile(r"^ERROR: failed to reproduce '.*': failed to run: ")
 _RESTORED = re.compile(r"is cached - skipping run")
@@ -69,9 +70,10 @@ class Stages:
         return Outcome(stage, result, time.perf_counter() - started, lines)
 
     def push(self, echo: Callable[[str], None]) -> Outcome:
-        """Copy what the stages made to DVC's default remote."""
+        """Copy what the stages made to the remote that `flows.graph.remote` names."""
         started = time.perf_counter()
-        code, lines, _ = self._run("push", [sys.executable, "-m", "dvc", "--wait-for-lock", "push"], echo)
+        command = [sys.executable, "-m", "dvc", "--wait-for-lock", "push", "--remote", remote(self.root) or ""]
+        code, lines, _ = self._run("push", command, echo)
         return Outcome("push", "failed" if code else "ran", time.perf_counter() - started, lines)
 
     def _run(self, name: str, command: list[str], echo: Callable[[str], None]) -> tuple[int, tuple[str, ...], bool]:

@@ -12,6 +12,7 @@ from slipway.records import EvaluateReport
 
 
 def main(frame: Frame) -> EvaluateReport:
+    """Measure, keep every answered question, and say the figures in one line each."""
     recipe, root = frame.recipe, frame.root
     torch.set_num_threads(recipe.train.threads)
     torch.use_deterministic_algorithms(mode=True)
@@ -24,8 +25,9 @@ def main(frame: Frame) -> EvaluateReport:
         train,
         recipe.evaluate,
         recipe.seed,
-        (sha256_file(root / "models/trained/model.safetensors"), sha256_file(held_out)),
-        frame.progress,
+        weights_sha256=sha256_file(root / "models/trained/model.safetensors"),
+        test_sha256=sha256_file(held_out),
+        say=frame.progress,
     )
     write_answers(answers, root / "reports/evaluate_items.parquet")
     for name, measure in report.bits_per_byte.items():

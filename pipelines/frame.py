@@ -6,7 +6,6 @@ report. Run it as DVC does, `python -m pipelines.<stage>`, or let `slipway build
 
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 from slipway import __version__, graph
 from slipway.errors import Refusal, UserError
 from slipway.files import digests, write_atomic
+from slipway.processes import die_with
 from slipway.recipe import Recipe, load
 from slipway.records import Record, StageRecord, read_record, read_report
 
@@ -78,7 +78,9 @@ def check_inputs(stage: str, root: Path) -> dict[str, str]:
             if not (root / path).exists():
                 raise Refusal(f"{path}: missing, though {producer} made it; run `slipway build`")
             actual = digests(root / path, root)
-            expected = {name: digest for name, digest in recorded.items() if name == path or name.startswith(f"{path}/")}
+            expected = {
+                name: digest for name, digest in recorded.items() if name == path or name.startswith(f"{path}/")
+            }
             for name in sorted(actual.keys() | expected.keys()):
                 if actual.get(name) != expected.get(name) and name != f"reports/{producer}.json":
                     raise Refusal(
@@ -88,20 +90,6 @@ def check_inputs(stage: str, root: Path) -> dict[str, str]:
                     )
             found |= actual
     return found
-
-
-def _die_with(pid: int) -> None:
-    """End this process when the flow that supervises it is gone, so that no orphan holds DVC's locks."""
-
-    def watch() -> None:
-        while True:
-            time.sleep(1)
-            try:
-                os.kill(pid, 0)
-            except ProcessLookupError:
-                os._exit(70)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def execute(stage: str, body: Callable[[Frame], Record], root: Path) -> StageRecord:
@@ -132,7 +120,7 @@ def execute(stage: str, body: Callable[[Frame], Record], root: Path) -> StageRec
 def run(stage: str, body: Callable[[Frame], Record]) -> None:
     """Entry point of a stage: exit code 0 only if it finished, else one clear message and the error's code."""
     if supervisor := os.environ.get("SLIPWAY_SUPERVISOR_PID"):
-        _die_with(int(supervisor))
+        die_with(int(supervisor))
     started = time.perf_counter()
     try:
         record = execute(stage, body, Path.cwd())
@@ -145,5 +133,3 @@ def run(stage: str, body: Callable[[Frame], Record]) -> None:
         print(f"{stage}: {error.strerror}: {error.filename or 'no file named'}", file=sys.stderr, flush=True)
         sys.exit(2)
     print(f"{stage}: done in {time.perf_counter() - started:.1f} s, {len(record.outputs)} files", flush=True)
-
-

@@ -15,7 +15,7 @@ def main(frame: Frame) -> TrainReport:
     from slipway.model.loop import train
 
     made = read_record(frame.root / "reports" / "tokenize.json").outputs
-    with metric_sink() as log:
+    with metric_sink(frame.root) as log:
         return train(
             frame.settings,
             frame.recipe.seed,

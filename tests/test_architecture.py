@@ -14,9 +14,20 @@ from slipway.recipe import Recipe
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "slipway"
 ROOMS = {"data", "model", "evaluation", "safety", "scan", "release"}
-GROUND = {"errors", "files", "settings", "recipe", "records", "graph", "page"}
+GROUND = {"errors", "files", "settings", "recipe", "records", "graph", "page", "processes"}
 FORBIDDEN_IN_ROOMS = {"prefect", "dvc", "mlflow", "great_expectations", "boto3", "flows", "pipelines"}
-HEAVY = {"torch", "transformers", "mlflow", "prefect", "great_expectations", "boto3", "pandas", "numpy", "dvc", "duckdb"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "mlflow",
+    "prefect",
+    "great_expectations",
+    "boto3",
+    "pandas",
+    "numpy",
+    "dvc",
+    "duckdb",
+}
 
 
 def imports(path: Path) -> set[str]:
@@ -33,7 +44,9 @@ def imports(path: Path) -> set[str]:
 
 def rooms(names: set[str]) -> set[str]:
     """The parts of the package that `names` reach into."""
-    return {name.split(".")[1] for name in names if name.startswith("slipway.") and (PACKAGE / name.split(".")[1]).is_dir()} | {
+    return {
+        name.split(".")[1] for name in names if name.startswith("slipway.") and (PACKAGE / name.split(".")[1]).is_dir()
+    } | {
         name.split(".")[1]
         for name in names
         if name.startswith("slipway.") and (PACKAGE / f"{name.split('.')[1]}.py").is_file()
@@ -116,11 +129,18 @@ def test_the_code_a_stage_uses_is_among_its_deps():
     for stage in graph.stages(ROOT / "dvc.yaml").values():
         for name in imports(ROOT / "pipelines" / f"{stage.name}.py"):
             parts = name.split(".")
-            if parts[0] != "slipway" or len(parts) < 3 or parts[1] in GROUND or name.startswith("slipway.adapters.tracking"):
+            if (
+                parts[0] != "slipway"
+                or len(parts) < 3
+                or parts[1] in GROUND
+                or name.startswith("slipway.adapters.tracking")
+            ):
                 continue
             path = "/".join(["src", *parts[:3]])
             covered = [path, f"{path}.py", "/".join(path.split("/")[:3])]
-            assert any(dep in covered for dep in stage.deps), f"{stage.name} uses {name}, but dvc.yaml lists no such dep"
+            assert any(dep in covered for dep in stage.deps), (
+                f"{stage.name} uses {name}, but dvc.yaml lists no such dep"
+            )
 
 
 def test_every_dep_that_is_code_exists():
@@ -134,7 +154,9 @@ def test_our_graph_is_dvcs_graph():
     from dvc.repo import Repo
 
     with Repo(str(ROOT)) as repo:
-        theirs = {stage.addressing: {up.addressing for up in repo.index.graph.successors(stage)} for stage in repo.index.graph}
+        theirs = {
+            stage.addressing: {up.addressing for up in repo.index.graph.successors(stage)} for stage in repo.index.graph
+        }
     assert {name: set(ups) for name, ups in graph.upstream(ROOT / "dvc.yaml").items()} == theirs
 
 

@@ -23,7 +23,7 @@ def test_a_recipe_is_frozen(values):
         (("train", "stepz"), 5, "train.stepz: unknown key; did you mean `steps`?"),
         (("trian",), {}, "trian: unknown key; did you mean `train`?"),
         (("prepare", "pii", "emial"), "drop", "prepare.pii.emial: unknown key; did you mean `email`?"),
-        (("seed",), "17", "seed: input should be a valid integer, found \"17\""),
+        (("seed",), "17", 'seed: input should be a valid integer, found "17"'),
         (("train", "steps"), 1.5, "train.steps: input should be a valid integer"),
         (("train", "batch_size"), True, "train.batch_size"),
         (("prepare", "validation_share"), 0.7, "prepare.validation_share: input should be less than 0.5, found 0.7"),
@@ -58,7 +58,11 @@ def test_all_faults_are_told_at_once(values):
 
 @pytest.mark.parametrize(
     ("content", "expected"),
-    [(b"name: [", "not readable as YAML"), (b"name: a\nname: b\n", "not readable as YAML"), (b"\xff\xfe", "not readable")],
+    [
+        (b"name: [", "not readable as YAML"),
+        (b"name: a\nname: b\n", "not readable as YAML"),
+        (b"\xff\xfe", "not readable"),
+    ],
 )
 def test_a_file_that_is_no_yaml(tmp_path, content, expected):
     (tmp_path / "params.yaml").write_bytes(content)

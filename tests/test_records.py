@@ -45,7 +45,7 @@ def test_a_file_that_is_no_record(tmp_path, content):
 
 def test_a_result_of_the_wrong_shape(tmp_path):
     (tmp_path / "bundle.json").write_text(record(files="many").to_json(), "utf-8")
-    with pytest.raises(UserError, match="not a report of `bundle`"):
+    with pytest.raises(UserError, match="no report of `bundle`"):
         read_report(tmp_path / "bundle.json")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-STAGE = '''
+STAGE = """
 import os, sys, time
 from pathlib import Path
 from slipway.processes import die_with
@@ -35,16 +35,16 @@ Path(f"out/{name}.txt").write_text(text)
 print(f"{name} ends", flush=True)
 with open(f"log/{name}", "a") as log:
     log.write(f"end {time.monotonic()} {os.getpid()}\\n")
-'''
+"""
 
-DRIVER = '''
+DRIVER = """
 import sys, types
 steps = types.ModuleType("flows.steps")
 steps.preflight = lambda: None
 steps.start_tracking = lambda: None
 steps.finish_tracking = lambda run_id, cached: None
 sys.modules["flows.steps"] = steps
-'''
+"""
 
 GRAPH = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}
 
@@ -65,7 +65,12 @@ def make(directory: Path) -> Path:
     (directory / "tiny.py").write_text(DRIVER + "from flows.build import build\n")
     lines = ["stages:"]
     for name, before in GRAPH.items():
-        lines += [f"  {name}:", f"    cmd: {' '.join(['python stage.py', name, *before])}", "    deps:", "      - code.txt"]
+        lines += [
+            f"  {name}:",
+            f"    cmd: {' '.join(['python stage.py', name, *before])}",
+            "    deps:",
+            "      - code.txt",
+        ]
         lines += [f"      - out/{b}.txt" for b in before] + ["    outs:", f"      - out/{name}.txt"]
     (directory / "dvc.yaml").write_text("\n".join(lines) + "\n")
     return directory
@@ -73,7 +78,9 @@ def make(directory: Path) -> Path:
 
 def environment(**more: str) -> dict[str, str]:
     """The environment of a terminal in the project, with this checkout's flows on the path."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "SLIPWAY_", "MLFLOW_"))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "SLIPWAY_", "MLFLOW_"))
+    }
     return {**kept, "PYTHONPATH": str(ROOT), **more}
 
 

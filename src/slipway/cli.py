@@ -21,7 +21,9 @@ def _project() -> Path:
     for directory in (Path.cwd(), *Path.cwd().parents):
         if (directory / "dvc.yaml").is_file() and (directory / "params.yaml").is_file():
             return directory
-    raise UserError(f"{Path.cwd()}: neither here nor above is a Slipway project (dvc.yaml and params.yaml); change into one")
+    raise UserError(
+        f"{Path.cwd()}: neither here nor above is a Slipway project (dvc.yaml and params.yaml); change into one"
+    )
 
 
 def _become(root: Path, module: str, *arguments: str) -> NoReturn:
@@ -122,32 +124,62 @@ def doctor(_: argparse.Namespace) -> int:
 
 
 COMMANDS = {
-    lock: ("write inputs.lock: version and sha256 of everything the recipe reads", """
+    lock: (
+        "write inputs.lock: version and sha256 of everything the recipe reads",
+        """
         Looks at every source of the recipe, writes inputs.lock and prints what changed. The build refuses
-        a source that differs from the lock, so run this when you mean to take in new data."""),
-    build: ("run the stages whose inputs changed", """
+        a source that differs from the lock, so run this when you mean to take in new data.""",
+    ),
+    build: (
+        "run the stages whose inputs changed",
+        """
         Runs what is stale in dvc.yaml as a Prefect flow: console, time and cache hit per stage, independent
-        stages side by side. Ctrl-C is safe: the next build carries on, training from its last checkpoint."""),
-    release: ("build, then gate, approve, sign, register, publish and verify", """
+        stages side by side. Ctrl-C is safe: the next build carries on, training from its last checkpoint.""",
+    ),
+    release: (
+        "build, then gate, approve, sign, register, publish and verify",
+        """
         Builds what is stale and releases the bundle to the store (SLIPWAY_STORE: a directory or
-        s3://bucket/prefix; default .slipway/store). Every step is idempotent; after a crash, run it again."""),
-    approve: ("sign your approval of the bundle as it is now", """
+        s3://bucket/prefix; default .slipway/store). Every step is idempotent; after a crash, run it again.""",
+    ),
+    approve: (
+        "sign your approval of the bundle as it is now",
+        """
         Signs the digest of bundle/ with your own key. A changed byte voids the approval. Who may approve,
-        and how many must, is in the recipe under release.approval."""),
-    verify: ("check signature, statement and every byte of a release", """
+        and how many must, is in the recipe under release.approval.""",
+    ),
+    verify: (
+        "check signature, statement and every byte of a release",
+        """
         RELEASE is a directory (any plain copy of a release), s3://bucket/prefix/releases/NAME/VERSION, or
-        NAME or NAME@VERSION in the store. Needs the public key and no network for a directory."""),
-    scan: ("scan files or directories as a release would be", """
+        NAME or NAME@VERSION in the store. Needs the public key and no network for a directory.""",
+    ),
+    scan: (
+        "scan files or directories as a release would be",
+        """
         A directory is judged as a bundle, a file as if it stood in one. Nothing is loaded or executed; what
-        is not known to be safe is refused."""),
-    status: ("show stages, the last release and the servers", """
-        Shows which stages are up to date, how far the last release got, and which servers run."""),
-    up: ("start Prefect, MLflow and the scheduler on localhost", """
-        Starts both servers and a worker that runs the schedules in prefect.yaml, and prints their URLs."""),
-    down: ("stop what `slipway up` started", """
-        Stops the worker and both servers. Their data stays in .slipway/."""),
-    doctor: ("look for what would go wrong", """
-        Checks Python, git, pins, disk, recipe, inputs, environment and keys. Reads only."""),
+        is not known to be safe is refused.""",
+    ),
+    status: (
+        "show stages, the last release and the servers",
+        """
+        Shows which stages are up to date, how far the last release got, and which servers run.""",
+    ),
+    up: (
+        "start Prefect, MLflow and the scheduler on localhost",
+        """
+        Starts both servers and a worker that runs the schedules in prefect.yaml, and prints their URLs.""",
+    ),
+    down: (
+        "stop what `slipway up` started",
+        """
+        Stops the worker and both servers. Their data stays in .slipway/.""",
+    ),
+    doctor: (
+        "look for what would go wrong",
+        """
+        Checks Python, git, pins, disk, recipe, inputs, environment and keys. Reads only.""",
+    ),
 }
 
 
@@ -171,7 +203,9 @@ def _parser() -> argparse.ArgumentParser:
     subs["verify"].add_argument("--key", metavar="FILE", help="public key (PEM); default: this project's own")
     subs["scan"].add_argument("paths", nargs="+", metavar="PATH")
     subs["scan"].add_argument("--json", metavar="OUT", help="write the findings to this file")
-    subs["scan"].add_argument("--max-file-bytes", type=int, default=50_000_000_000, metavar="N", help="refuse larger files")
+    subs["scan"].add_argument(
+        "--max-file-bytes", type=int, default=50_000_000_000, metavar="N", help="refuse larger files"
+    )
     return parser
 
 

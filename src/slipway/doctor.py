@@ -38,7 +38,9 @@ def _python() -> Answer:
 def _git(root: Path) -> Answer:
     if not shutil.which("git"):
         return Answer("fault", "git", "not found; install it: a release records the commit it was made from")
-    done = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=root, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["git", "status", "--porcelain", "-uno"], cwd=root, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         return Answer("fault", "git", f"{root} is not a git checkout; run `git init` and commit")
     changed = len(done.stdout.splitlines())
@@ -48,7 +50,9 @@ def _git(root: Path) -> Answer:
 
 
 def _pins(root: Path) -> Answer:
-    pins = dict(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", (root / "constraints.txt").read_text("utf-8"), re.MULTILINE))
+    pins = dict(
+        re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", (root / "constraints.txt").read_text("utf-8"), re.MULTILINE)
+    )
     off = []
     for name, pinned in pins.items():
         try:
@@ -58,7 +62,9 @@ def _pins(root: Path) -> Answer:
         if installed.split("+")[0] != pinned:
             off.append(f"{name} {installed} (pinned {pinned})")
     if off:
-        return Answer("fault", "packages", f"not as pinned: {', '.join(off[:5])}; run `pip install -c constraints.txt -e .`")
+        return Answer(
+            "fault", "packages", f"not as pinned: {', '.join(off[:5])}; run `pip install -c constraints.txt -e .`"
+        )
     return Answer("ok", "packages", "as pinned in constraints.txt")
 
 

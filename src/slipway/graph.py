@@ -37,7 +37,9 @@ def stages(path: str | Path = "dvc.yaml") -> dict[str, Stage]:
     declared = {}
     for name, body in document["stages"].items():
         if unknown := set(body) - {"cmd", "deps", "params", "outs", "desc"}:
-            raise UserError(f"{path}: stage {name} uses {', '.join(sorted(unknown))}; only cmd, deps, params, outs, desc")
+            raise UserError(
+                f"{path}: stage {name} uses {', '.join(sorted(unknown))}; only cmd, deps, params, outs, desc"
+            )
         declared[name] = Stage(name, body["cmd"], _paths(body.get("deps", [])), _paths(body.get("outs", [])))
     try:
         order = list(TopologicalSorter(_upstream(declared)).static_order())

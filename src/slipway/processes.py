@@ -5,19 +5,26 @@ log file or pipe; what must be found again by a later process (a server, a stage
 recorded with pid *and* start time, because pids are used again.
 """
 
+import base64
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slipway.errors import UserError
 from slipway.files import write_atomic
+
+if TYPE_CHECKING:
+    import psutil
 
 
 def start(command: list[str], *, cwd: Path, env: dict[str, str], log: Path | None = None) -> subprocess.Popen:
@@ -44,25 +51,34 @@ def start(command: list[str], *, cwd: Path, env: dict[str, str], log: Path | Non
 def end(pid: int, grace: float = 8.0) -> None:
     """End a session leader, its group and all descendants: SIGTERM, after `grace` seconds SIGKILL.
 
+    Exit codes stay for whoever started the processes.
+
     Raises:
         UserError: something survived SIGKILL for 5 s (a process in uninterruptible sleep).
     """
-    import psutil
-
     tree = _tree(pid)
     for process in tree:
         _signal(process, signal.SIGTERM)
-    _, alive = psutil.wait_procs(tree, timeout=grace)
+        # A stopped process hears SIGTERM only when it goes on.
+        _signal(process, signal.SIGCONT)
+    alive = _await_end(tree, grace)
     # A descendant may have been born since; look again before the last word.
     alive = list({*alive, *_tree(pid)})
     for process in alive:
         _signal(process, signal.SIGKILL)
-    _, alive = psutil.wait_procs(alive, timeout=5)
-    if left := [process for process in alive if _running(process)]:
+    if left := _await_end(alive, 5):
         raise UserError(f"process {', '.join(str(p.pid) for p in left)} does not end, not even by SIGKILL; see `ps`")
 
 
-def _tree(pid: int) -> list:
+def _await_end(tree: "list[psutil.Process]", limit: float) -> "list[psutil.Process]":
+    # psutil's own wait would take the exit code away from the Popen object that waits for it.
+    deadline = time.monotonic() + limit
+    while (alive := [process for process in tree if _running(process)]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return alive
+
+
+def _tree(pid: int) -> "list[psutil.Process]":
     import psutil
 
     found = {}
@@ -80,7 +96,7 @@ def _tree(pid: int) -> list:
     return [process for process in found.values() if _running(process)]
 
 
-def _running(process) -> bool:  # noqa: ANN001 - psutil.Process; psutil is imported late
+def _running(process: "psutil.Process") -> bool:
     import psutil
 
     try:
@@ -89,13 +105,11 @@ def _running(process) -> bool:  # noqa: ANN001 - psutil.Process; psutil is impor
         return False
 
 
-def _signal(process, number: int) -> None:  # noqa: ANN001
+def _signal(process: "psutil.Process", number: int) -> None:
     import psutil
 
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself
         process.send_signal(number)
-    except psutil.NoSuchProcess:
-        pass  # ended by itself
 
 
 def record(path: Path, pid: int, **facts: str | int) -> None:
@@ -160,11 +174,15 @@ def port_user(port: int) -> str | None:
     return "an unknown process"
 
 
-def answers(url: str, timeout: float = 2.0) -> bool:
-    """Whether a GET of `url` gives status 200 within `timeout` seconds; proxies are not asked."""
+def answers(url: str, timeout: float = 2.0, login: str | None = None) -> bool:
+    """Whether a GET of `url` gives status 200 within `timeout` seconds; proxies are not asked.
+
+    `login` is `user:password` for basic authentication.
+    """
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    headers = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
     try:
-        with opener.open(url, timeout=timeout) as response:
+        with opener.open(urllib.request.Request(url, headers=headers), timeout=timeout) as response:  # noqa: S310
             return response.status == 200
     except (urllib.error.URLError, OSError):
         return False
@@ -189,3 +207,8 @@ def tail(log: Path, lines: int = 12) -> str:
     """The last lines of a log file, indented."""
     text = log.read_text("utf-8", errors="replace") if log.exists() else ""
     return "\n".join(f"  {line}" for line in text.splitlines()[-lines:]) or "  (nothing was written)"
+
+
+if __name__ == "__main__":
+    # `python -m slipway.processes URL`, for health checks in containers that have no curl.
+    sys.exit(0 if answers(sys.argv[1]) else 1)

@@ -41,7 +41,7 @@ class FileSource(Settings):
     id_column: str | None = None
     """Column with a unique id; without it the id is made of file name and row number."""
     group_column: str | None = None
-    """Rows with the same value (a conversation, a book) stay on one side of the split; default: the file."""
+    """Rows with the same value (a conversation, a book) stay on one side of the split; default: each row alone."""
 
 
 Source = Annotated[PydocsSource | FileSource, Field(discriminator="kind")]

@@ -2,7 +2,7 @@
 
 import pytest
 
-WORDS = "array axis value index sort return the of a shape matrix number input output list sum mean element".split()
+WORDS = ["array", "axis", "value", "index", "sort", "return", "the", "of", "a", "shape", "matrix", "number", "input"]
 
 
 def sentences(count: int, seed: int, words: int = 14) -> list[str]:

@@ -17,7 +17,7 @@ SETTINGS = Evaluate(
 
 
 def rows(count: int, signed: bool = True) -> list[dict]:
-    words = "array axis value index sort return the of a shape matrix number input output list sum".split()
+    words = [f"{stem}{end}" for stem in ("arra", "axi", "valu", "inde") for end in "yste"]
     made = []
     for i in range(count):
         header = f"def f{i}({words[i % 16]})" if signed else None
@@ -42,7 +42,7 @@ def test_the_whole_report_twice(scorer, tmp_path):
     train = [row["text"] for row in rows(40)]
     found = []
     for name in ("one", "two"):
-        report, answers = evaluate(scorer, test, train, SETTINGS, 17, ("w", "t"))
+        report, answers = evaluate(scorer, test, train, SETTINGS, 17, weights_sha256="w", test_sha256="t")
         write_answers(answers, tmp_path / name)
         found.append((report.to_json(), (tmp_path / name).read_bytes()))
     assert found[0] == found[1]
@@ -55,7 +55,8 @@ def test_the_whole_report_twice(scorer, tmp_path):
     assert low <= report.bits_per_byte["model"].value <= high
     assert report.choices["continuation"].accuracy.n == report.choices["signature"].accuracy.n == 8
     assert report.choices_left_out == {}
-    assert len(report.samples) == 6 and report.samples[0][0].startswith("def f")
+    assert len(report.samples) == 6
+    assert report.samples[0][0].startswith("def f")
     table = pq.read_table(tmp_path / "one").to_pylist()
     assert len(table) == 16
     assert sum(row["correct"] for row in table if row["task"] == "signature") == round(
@@ -66,9 +67,10 @@ def test_the_whole_report_twice(scorer, tmp_path):
 
 def test_tasks_that_cannot_be_asked_are_left_out_with_a_reason(scorer, tmp_path):
     test = read_documents(split(tmp_path / "test.parquet", rows(3, signed=False)))
-    report, answers = evaluate(scorer, test, ["some text"], SETTINGS, 17, ("w", "t"))
+    report, answers = evaluate(scorer, test, ["some text"], SETTINGS, 17, weights_sha256="w", test_sha256="t")
     write_answers(answers, tmp_path / "items.parquet")
-    assert report.choices == {} and answers == {}
+    assert report.choices == {}
+    assert answers == {}
     assert report.choices_left_out["signature"].startswith("0 of 3 test documents have a signature")
     assert report.choices_left_out["continuation"].startswith("3 of 3 test documents")
     assert pq.read_table(tmp_path / "items.parquet").num_rows == 0
@@ -76,7 +78,7 @@ def test_tasks_that_cannot_be_asked_are_left_out_with_a_reason(scorer, tmp_path)
 
 def test_one_document_is_measured_without_interval(scorer, tmp_path):
     test = read_documents(split(tmp_path / "test.parquet", rows(1)))
-    report, _ = evaluate(scorer, test, ["some text"], SETTINGS, 17, ("w", "t"))
+    report, _ = evaluate(scorer, test, ["some text"], SETTINGS, 17, weights_sha256="w", test_sha256="t")
     assert report.bits_per_byte["model"].low is None
     assert len(report.samples) == 1
 

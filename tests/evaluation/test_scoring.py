@@ -38,8 +38,8 @@ def test_an_architecture_that_ignores_the_mask_is_fed_plain_rows(model, tokenize
 
         device, dtype, get_output_embeddings = model.device, model.dtype, model.get_output_embeddings
 
-        def forward(self, tokens, attention_mask=None, **rest):
-            return model(tokens, **rest)
+        def forward(self, tokens, **rest):
+            return model(tokens, **{key: value for key, value in rest.items() if key != "attention_mask"})
 
     scorer = Scorer(Deaf(), tokenizer, context=64)
     found = scorer.loglikelihoods(*questions)

@@ -11,7 +11,8 @@ def test_wilson_by_the_formula():
     assert (measure.value, measure.n, measure.method) == (0.25, 40, "Wilson")
     assert measure.low == pytest.approx((centre - half) / (1 + z * z / n), abs=1e-5)
     assert measure.high == pytest.approx((centre + half) / (1 + z * z / n), abs=1e-5)
-    assert share(0, 5).low == 0 and share(5, 5).high == 1
+    assert share(0, 5).low == 0
+    assert share(5, 5).high == 1
 
 
 def test_bits_per_byte_weighs_documents_by_their_bytes():
@@ -32,5 +33,7 @@ def test_the_bootstrap_interval_covers_and_is_the_same_twice():
 
 def test_what_has_no_interval_says_so():
     alone = bits_per_byte(np.array([3.0]), np.array([4]), 100, 0)
-    assert alone.low is None and alone.high is None and "single document" in alone.method
+    assert alone.low is None
+    assert alone.high is None
+    assert "single document" in alone.method
     assert single(1.5, 3, "gzip -9").method == "no interval: gzip -9"

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests import tiny_project
 def built(tmp_path_factory):
     project = tiny_project.make(tmp_path_factory.mktemp("graph") / "project")
     env = tiny_project.environment()
-    env["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), env["PATH"]])
+    env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
     subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], cwd=project, env=env, check=True, timeout=60)
     return project
 
@@ -68,7 +69,7 @@ def test_dead_path_locks_do_not_stop_a_build(tmp_path, content):
     (project / ".dvc" / "tmp" / "rwlock").write_text(content.replace("{out}", str(project / "out" / "a.txt")))
     graph.drop_dead_locks(project)
     env = tiny_project.environment()
-    env["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), env["PATH"]])
+    env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
     command = [sys.executable, "-m", "dvc", "repro", "-q", "--single-item", "a"]
     done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

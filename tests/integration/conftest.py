@@ -23,13 +23,25 @@ def tiny(values: dict) -> dict:
     values["acquire"]["sources"][0]["packages"] = ["networkx"]
     values["validate"] |= {"min_documents": 100, "max_largest_source": 1.0}
     values["tokenize"]["vocabulary"] = 512
-    values["train"] |= {"sequence_length": 64, "batch_size": 8, "steps": 40, "validate_every": 20, "checkpoint_every": 10}
+    values["train"] |= {
+        "sequence_length": 64,
+        "batch_size": 8,
+        "steps": 40,
+        "validate_every": 20,
+        "checkpoint_every": 10,
+    }
     values["train"]["architecture"] |= {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
     values["evaluate"]["stride"] = 32
     for task in ("continuation", "signature"):
         values["evaluate"][task] |= {"items": 40, "prompt_tokens": 24, "answer_tokens": 16}
     values["evaluate"]["bootstrap"] = 200
-    values["safety"] |= {"fills": 100, "extraction_rows": 20, "extraction_tokens": 16, "samples": 8, "sample_tokens": 32}
+    values["safety"] |= {
+        "fills": 100,
+        "extraction_rows": 20,
+        "extraction_tokens": 16,
+        "samples": 8,
+        "sample_tokens": 32,
+    }
     for check in values["release"]["gate"]:
         if check["report"] == "evaluate":
             check["relation"], check["bound"] = "above", 0
@@ -38,7 +50,11 @@ def tiny(values: dict) -> dict:
 
 def environment(project: Path) -> dict[str, str]:
     """What a shell with the virtual environment activated would have, and nothing of another project's."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLIPWAY_", "PREFECT_API", "MLFLOW_TRACKING"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("SLIPWAY_", "PREFECT_API", "MLFLOW_TRACKING"))
+    }
     return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PWD": str(project)}
 
 
@@ -58,18 +74,26 @@ def make_project(directory: Path, values: dict, data: dict[str, str] | None = No
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_text(text, "utf-8")
     command(directory, "slipway", "lock")
-    for arguments in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start"]):
+    for arguments in (
+        ["init", "-q"],
+        ["add", "-A"],
+        ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start"],
+    ):
         subprocess.run(["git", *arguments], cwd=directory, check=True)
     return directory
 
 
-def command(project: Path, *arguments: str, expect: int = 0, env: dict[str, str] | None = None, timeout: int = 420) -> str:
+def command(
+    project: Path, *arguments: str, expect: int = 0, env: dict[str, str] | None = None, timeout: int = 420
+) -> str:
     """Run a command in the project; its output, after checking the exit code."""
     done = subprocess.run(
         arguments, cwd=project, env=environment(project) | (env or {}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, timeout=timeout, check=False,
     )  # fmt: skip
-    assert done.returncode == expect, f"{' '.join(arguments)} ended with {done.returncode}, expected {expect}:\n{done.stdout[-6000:]}"
+    assert done.returncode == expect, (
+        f"{' '.join(arguments)} ended with {done.returncode}, expected {expect}:\n{done.stdout[-6000:]}"
+    )
     return done.stdout
 
 

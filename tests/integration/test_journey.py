@@ -47,7 +47,9 @@ def test_a_second_run_runs_no_stage_and_publishes_nothing(released):
     lock = (released / "dvc.lock").read_bytes()
     command(released, "slipway", "release")
     assert (released / "dvc.lock").read_bytes() == lock
-    assert {path: path.stat().st_mtime_ns for path in (released / ".slipway" / "store").rglob("*") if path.is_file()} == before
+    assert {
+        path: path.stat().st_mtime_ns for path in (released / ".slipway" / "store").rglob("*") if path.is_file()
+    } == before
 
 
 def test_a_plain_copy_verifies_with_slipway_and_with_model_signing(released, tmp_path):
@@ -139,7 +141,9 @@ def test_a_flipped_byte_in_an_artifact_is_refused_by_name(released, copy_of):
 
 def test_data_that_is_not_as_locked_is_refused_by_name(tmp_path, tiny_values):
     source = {"kind": "text", "name": "mine", "path": "mine/*.txt", "licence": "MIT"}
-    project = make_project(tmp_path / "project", tiny_values | {"acquire": {"sources": [source]}}, {"mine/a.txt": "one\n" * 50})
+    project = make_project(
+        tmp_path / "project", tiny_values | {"acquire": {"sources": [source]}}, {"mine/a.txt": "one\n" * 50}
+    )
     flip(project / "mine" / "a.txt")
     for arguments in (("slipway", "build"), (sys.executable, "-m", "pipelines.acquire")):
         output = command(project, *arguments, expect=1)

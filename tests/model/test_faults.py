@@ -17,7 +17,7 @@ RECIPE = settings(steps=40)
 CHILD = """
 import json, os, random, resource, signal, sys, time
 from pathlib import Path
-import torch
+from transformers import LlamaForCausalLM  # here, so that the forks have it
 from slipway.errors import UserError
 from slipway.model.loop import train
 from slipway.settings import Train

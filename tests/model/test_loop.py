@@ -164,6 +164,7 @@ def test_the_released_model_is_the_one_that_was_measured(tokens: Path, whole: tu
     model = AutoModelForCausalLM.from_pretrained(whole[0] / "trained", local_files_only=True)
     assert model.config.use_cache
     assert model.generation_config.eos_token_id == 0
+    assert {path.stat().st_mode & 0o777 for path in (whole[0] / "trained").iterdir()} == {0o644}
     from slipway.model.data import Tokens
 
     rows = Tokens(tokens, "validation", 16, 7).sample(10**6)

@@ -1,0 +1,1 @@
+"""Adapters: each joins one library or service to records that the rooms understand."""

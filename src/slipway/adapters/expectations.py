@@ -1,6 +1,6 @@
 """Great Expectations as the judge of the data contract: the suite as code, the verdict as our records.
 
-An ephemeral context, no actions, no data docs, no progress bars and no usage statistics: nothing is written
+An ephemeral context, no actions, no data docs, no progress bars and no usage statistics: nothing is kept
 and nothing is sent. A check that crashes counts as not met. The bounds are the recipe's section `validate`.
 """
 
@@ -132,11 +132,18 @@ def _validated(gx: Any, definition: Any, frame: "pd.DataFrame", label: str, item
     return [_record(item, results[item.name], label) for item in items]
 
 
+def _crash(information: dict[str, Any]) -> str | None:
+    """What a check said when it crashed: one entry, or one per metric that could not be computed."""
+    entries = [information] if "raised_exception" in information else list(information.values())
+    said = [str(entry["exception_message"]).split("\n", 1)[0] for entry in entries if entry.get("raised_exception")]
+    return said[0] if said else None
+
+
 def _record(item: _Item, result: Any, label: str) -> Expectation:
     values = result.result or {}
     failing = int(values.get("unexpected_count") or 0)
-    if result.exception_info.get("raised_exception"):
-        observed = f"the check itself failed: {result.exception_info.get('exception_message')}"
+    if crashed := _crash(result.exception_info or {}):
+        observed = f"the check itself failed: {crashed}"
     elif "observed_value" in values:
         observed = f"{int(values['observed_value']):,}"
     else:
@@ -146,7 +153,7 @@ def _record(item: _Item, result: Any, label: str) -> Expectation:
     return Expectation(
         name=item.name,
         column=item.column,
-        passed=bool(result.success),
+        passed=bool(result.success) and crashed is None,
         observed=observed,
         bound=item.bound,
         failing_ids=tuple(dict.fromkeys(names)) if failing else (),

@@ -7,6 +7,7 @@ records lie under `.slipway/`. A team's servers are described in `infra/`.
 import os
 import sys
 from pathlib import Path
+from subprocess import Popen
 
 from slipway import processes
 from slipway.errors import UserError
@@ -108,7 +109,7 @@ def _start(root: Path, running: dict[str, dict], ports: dict[str, int], prefect_
         _launch(root, "worker", work, env, url)
 
 
-def _launch(root: Path, name: str, command: list[str], env: dict[str, str], url: str):  # noqa: ANN202 - Popen
+def _launch(root: Path, name: str, command: list[str], env: dict[str, str], url: str) -> Popen:
     process = processes.start(command, cwd=root, env=env, log=_folder(root) / f"{name}.log")
     processes.record(_note(root, name), process.pid, url=url)
     return process
@@ -122,7 +123,9 @@ def _finish(root: Path, name: str, command: list[str], env: dict[str, str]) -> N
     finally:
         processes.end(process.pid)
     if code:
-        raise UserError(f"`{' '.join(command[1:])}` ended with exit code {code}; last lines of {log}:\n{processes.tail(log)}")
+        raise UserError(
+            f"`{' '.join(command[1:])}` ended with exit code {code}; last lines of {log}:\n{processes.tail(log)}"
+        )
 
 
 def down(root: Path) -> None:

@@ -1,0 +1,1 @@
+"""Quality on held-out text: `scoring` (the model), `tasks` (the questions), `baselines`, `statistics`, `report`."""

@@ -39,7 +39,7 @@ def baselines(train: Sequence[str], test: Sequence[str], resamples: int, seed: i
 def _zstd(train: Sequence[str], joined: bytes) -> tuple[int, str]:
     import zstandard
 
-    samples = [text.encode() for text in train]
+    samples: list[bytes | bytearray | memoryview] = [text.encode() for text in train]
     try:
         dictionary = zstandard.train_dictionary(DICTIONARY_BYTES, samples, level=19)
     except zstandard.ZstdError:

@@ -37,12 +37,14 @@ def evaluate(
     train: Sequence[str],
     settings: Evaluate,
     seed: int,
-    digests: tuple[str, str],
+    *,
+    weights_sha256: str,
+    test_sha256: str,
     say: Say = lambda *_: None,
 ) -> tuple[EvaluateReport, dict[str, list[Answer]]]:
     """Measure the model on `test` (not empty, sorted by id); `train` teaches the baselines.
 
-    `digests` are the sha256 of the weights and of the test file. Returns the report and, by task, the answers.
+    `test_sha256` is the digest of the test file. Returns the report and, by task, the answers.
     """
     measures, by_source = _bits_per_byte(scorer, test, settings, seed, say)
     texts = [document.text for document in test]
@@ -64,8 +66,8 @@ def evaluate(
             )
         say(len(reports) + len(left_out), len(TASKS), f"{task.name}: {len(made)} questions")
     report = EvaluateReport(
-        weights_sha256=digests[0],
-        test_sha256=digests[1],
+        weights_sha256=weights_sha256,
+        test_sha256=test_sha256,
         test_documents=len(test),
         test_bytes=sum(len(text.encode()) for text in texts),
         bits_per_byte=measures,

@@ -175,6 +175,15 @@ def _iterate(run: _Run, log: Log, progress: Progress) -> None:
         progress(state.step, settings.steps, note)
 
 
+def _best(checkpoints: Checkpoints, step: int) -> dict[str, torch.Tensor]:
+    try:
+        return checkpoints.load(step)[0].model
+    except ValueError as error:
+        raise UserError(
+            f"the best weights are lost: {error}; remove {checkpoints.directory} and train again, on a disk you trust"
+        ) from None
+
+
 def train(
     settings: Train,
     seed: int,
@@ -207,13 +216,14 @@ def train(
     """
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(True)
+    # Every tensor here is written before it is read; filling them first costs time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     checkpoints = Checkpoints(work, run_key(settings, seed, tokens_digest), say)
     run = _Run(settings, seed, tokens, checkpoints)
     run.begin(say)
     _iterate(run, log, progress)
     state = run.state
-    best, _ = checkpoints.load(state.best_step)
-    run.restore(best.model)
+    run.restore(_best(checkpoints, state.best_step))
     write_model(run.model, model_out)
     write_atomic(log_out, to_jsonl(state.lines))
     checkpoints.finish()

@@ -29,13 +29,12 @@ class LinearCrossEntropy(torch.autograd.Function):
         grad_weight = torch.zeros_like(weight) if wanted else None
         for start in range(0, n, CHUNK):
             part, label = hidden[start : start + CHUNK], labels[start : start + CHUNK, None]
-            logits = part @ weight.T
-            norm = torch.logsumexp(logits, 1, keepdim=True)
-            total += (norm - logits.gather(1, label)).sum()
+            chances = torch.log_softmax(part @ weight.T, 1)
+            total -= chances.gather(1, label).sum()
             if grad_hidden is None or grad_weight is None:
                 continue
-            error = logits.sub_(norm).exp_()
-            error.scatter_add_(1, label, torch.full_like(norm, -1.0))
+            error = chances.exp_()
+            error.scatter_add_(1, label, torch.full_like(label, -1.0, dtype=error.dtype))
             torch.mm(error, weight, out=grad_hidden[start : start + CHUNK])
             grad_weight.addmm_(error.T, part)
         if grad_hidden is not None and grad_weight is not None:

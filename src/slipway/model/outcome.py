@@ -30,12 +30,20 @@ def write_model(model: Any, directory: Path) -> None:
     Raises:
         UserError: if the disk refuses.
     """
+    from transformers import GenerationConfig
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
     temporary = directory.parent / f".{directory.name}.partial"
     shutil.rmtree(temporary, ignore_errors=True)
     model.config.use_cache = True
+    special = {name: getattr(model.config, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    model.generation_config = GenerationConfig(**special)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         model.save_pretrained(temporary)
+        for file in temporary.iterdir():
+            file.chmod(0o644)  # safetensors makes files that only the owner can read
         shutil.rmtree(directory, ignore_errors=True)
         temporary.rename(directory)
     except OSError as error:

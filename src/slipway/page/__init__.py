@@ -9,6 +9,7 @@ arguments give equal bytes. This is not a web framework: it knows sections, tabl
 
 import base64
 import hashlib
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,7 @@ from markupsafe import Markup, escape
 from slipway.page.charts import bars, histogram, lines, number
 
 __all__ = [
+    "Cell",
     "Section",
     "bars",
     "digest",
@@ -33,6 +35,7 @@ __all__ = [
     "render",
     "table",
     "verdict",
+    "visible",
 ]
 
 Cell = str | int | float | None | Markup
@@ -69,6 +72,7 @@ form-action 'none'">
 """
 
 
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _RIGHT = Markup(' class="number"')
 
 
@@ -86,13 +90,21 @@ def _style() -> str:
     return files(__package__).joinpath("page.css").read_text("utf-8")
 
 
+def visible(text: str) -> str:
+    r"""`text` with control and direction characters written out (`\u202e`): what is shown is what is there."""
+    return "".join(c if c in "\n\t" or unicodedata.category(c) not in _INVISIBLE else f"\\u{ord(c):04x}" for c in text)
+
+
 def render(title: str, subtitle: str, sections: Sequence[Section]) -> str:
-    """A complete HTML document, ending with a newline. Text is escaped; only `Markup` is taken as it is."""
+    """A complete HTML document, ending with a newline. Text is escaped; only `Markup` is taken as it is.
+
+    Control and direction characters are written out, wherever they come from.
+    """
     style = _style()
     hashed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     template = Environment(autoescape=True, trim_blocks=False, keep_trailing_newline=True).from_string(_TEMPLATE)
-    return template.render(
-        title=title, subtitle=subtitle, sections=sections, style=style, style_hash=f"sha256-{hashed}"
+    return visible(
+        template.render(title=title, subtitle=subtitle, sections=sections, style=style, style_hash=f"sha256-{hashed}")
     )
 
 

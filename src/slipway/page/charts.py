@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 WIDTH, HEIGHT = 480, 270
 LEFT, RIGHT, TOP, BOTTOM = 58, 26, 16, 44
+_BARS, _ROW = 160, 34
 _AXIS, _STRONG, _PLAIN = Markup(' class="axis"'), Markup(' class="strong"'), Markup("")
 
 
@@ -127,6 +128,30 @@ def lines(series: Mapping[str, Sequence[tuple[float, float]]], xlabel: str, ylab
     return _svg(f"{ylabel} by {xlabel}: {', '.join(kept)}", parts)
 
 
+def _vertical(kind: str, x: float, top: float, bottom: float) -> Markup:
+    return Markup('<line class="{}" x1="{x}" x2="{x}" y1="{}" y2="{}"/>').format(kind, top, bottom, x=f"{x:.1f}")
+
+
+def _bar(
+    x: _Scale, top: int, label: str, value: float, whisker: tuple[float | None, float | None], *, strong: bool
+) -> list[Markup]:
+    """Name, bar, interval and number of one row that begins at `top`."""
+    low, high = whisker
+    short = label if len(label) <= 21 else label[:20] + "…"
+    shape = '<rect class="bar {}" x="{}" y="{}" width="{}" height="18" rx="3"><title>{}: {}{}</title></rect>'
+    kind, width = "c0" if strong else "quiet", f"{x(value) - _BARS:.1f}"
+    parts = [_text(_BARS - 8, top + 20, short, "end", _STRONG if strong else _PLAIN)]
+    if low is None or high is None:
+        end, span = value, ""
+        marks = []
+    else:
+        end, span = max(high, value), f", 95 % interval {number(low)} to {number(high)}"
+        path = Markup('<path class="whisker" d="M{a} {y}H{b}M{a} {t}V{u}M{b} {t}V{u}"/>')
+        marks = [path.format(a=f"{x(low):.1f}", b=f"{x(high):.1f}", y=top + 16, t=top + 11, u=top + 21)]
+    parts.append(Markup(shape).format(kind, _BARS, top + 7, width, label, number(value), span))  # noqa: S704  constant
+    return [*parts, *marks, _text(x(end) + 7, top + 20, number(value), "start")]
+
+
 def bars(
     labels: Sequence[str],
     values: Sequence[float],
@@ -146,54 +171,21 @@ def bars(
         emphasis: labels drawn in the strong colour (the model among its baselines).
         reference: name and value of a vertical line (chance, a bound).
     """
-    whiskers = list(intervals or [None] * len(labels))
-    highs = [w[1] for w in whiskers if w and w[1] is not None]
-    left, row, above = 160, 34, TOP + 12 * bool(reference)
-    x = _Scale(_ticks(0, max([*values, *highs, reference[1] if reference else 0, 1e-9])), left, WIDTH - 64)
-    bottom = above + row * len(labels)
-    parts = [
-        part
-        for tick in x.ticks
-        for part in (
-            Markup('<line class="grid" x1="{x}" x2="{x}" y1="{}" y2="{}"/>').format(above, bottom, x=f"{x(tick):.1f}"),
-            _text(x(tick), bottom + 16, _label(tick)),
-        )
-    ]
+    whiskers = [w or (None, None) for w in (intervals or [None] * len(labels))]
+    highs = [high for _, high in whiskers if high is not None]
+    above = TOP + 12 * bool(reference)
+    x = _Scale(_ticks(0, max([*values, *highs, reference[1] if reference else 0, 1e-9])), _BARS, WIDTH - 64)
+    bottom = above + _ROW * len(labels)
+    parts = []
+    for tick in x.ticks:
+        parts.append(_vertical("grid", x(tick), above, bottom))
+        parts.append(_text(x(tick), bottom + 16, _label(tick)))
     for index, (label, value, whisker) in enumerate(zip(labels, values, whiskers, strict=True)):
-        top = above + row * index
-        short = label if len(label) <= 21 else label[:20] + "…"
-        low, high = whisker or (None, None)
-        span = f", 95 % interval {number(low)} to {number(high)}" if low is not None and high is not None else ""
-        parts.append(_text(left - 8, top + 20, short, "end", _STRONG if label in emphasis else _PLAIN))
-        parts.append(
-            Markup(
-                '<rect class="bar {}" x="{}" y="{}" width="{}" height="18" rx="3"><title>{}: {}{}</title></rect>'
-            ).format(
-                "c0" if label in emphasis else "quiet",
-                left,
-                top + 7,
-                f"{x(value) - left:.1f}",
-                label,
-                number(value),
-                span,
-            )
-        )
-        end = value
-        if low is not None and high is not None:
-            end = max(high, value)
-            parts.append(
-                Markup('<path class="whisker" d="M{a} {y}H{b}M{a} {t}V{u}M{b} {t}V{u}"/>').format(
-                    a=f"{x(low):.1f}", b=f"{x(high):.1f}", y=top + 16, t=top + 11, u=top + 21
-                )
-            )
-        parts.append(_text(x(end) + 7, top + 20, number(value), "start"))
+        parts += _bar(x, above + _ROW * index, label, value, whisker, strong=label in emphasis)
     if reference:
-        at = f"{x(reference[1]):.1f}"
-        parts.append(
-            Markup('<line class="reference" x1="{x}" x2="{x}" y1="{}" y2="{}"/>').format(above - 4, bottom, x=at)
-        )
+        parts.append(_vertical("reference", x(reference[1]), above - 4, bottom))
         parts.append(_text(x(reference[1]), above - 8, f"{reference[0]} {reference[1]:.4g}", extra=_AXIS))
-    parts.append(_text((left + WIDTH - 64) / 2, bottom + 36, unit, extra=_AXIS))
+    parts.append(_text((_BARS + WIDTH - 64) / 2, bottom + 36, unit, extra=_AXIS))
     return _svg(f"{unit or 'values'} of {', '.join(labels)}", parts, bottom + 42)
 
 

@@ -15,10 +15,11 @@ from slipway.release.bundle import manifest
 from slipway.settings import Check
 
 Verdict = Literal["GO", "NO-GO", "INCONCLUSIVE"]
+_SIGNS = {"below": "<", "above": ">", "equals": "="}
 _RELATIONS: dict[str, Callable[[float, float], bool]] = {
-    "below": operator.lt,
-    "above": operator.gt,
-    "equals": operator.eq,
+    "<": operator.lt,
+    ">": operator.gt,
+    "=": operator.eq,
 }
 _AFTER_THE_BUNDLE = ("bundle", "scan")
 
@@ -61,12 +62,14 @@ def _judge(check: Check, report: StageRecord) -> tuple[Verdict, str]:
             return "NO-GO", f"`{operand}` is {str(value)[:60]!r}, not a number"
         values.append(float(value))
     observed, bound = values
-    holds = _RELATIONS[check.relation](observed, bound)
-    return ("GO" if holds else "NO-GO"), f"{observed:.6g} {'is' if holds else 'is not'} {check.relation} {bound:.6g}"
+    sign = _SIGNS[check.relation]
+    holds = _RELATIONS[sign](observed, bound)
+    return ("GO" if holds else "NO-GO"), f"{observed:.6g} {sign if holds else 'not ' + sign} {bound:.6g}"
 
 
 def _policy(check: Check, reports: Path) -> GateLine:
-    name = f"{check.report}: {check.value} {check.relation} {check.bound}"
+    bound = check.bound if isinstance(check.bound, str) else f"{check.bound:g}"
+    name = f"{check.report}: {check.value} {_SIGNS[check.relation]} {bound}"
     try:
         verdict, observed = _judge(check, read_record(reports / f"{check.report}.json"))
     except UserError as error:
@@ -87,7 +90,8 @@ def _same(check: str, pairs: list[tuple[str, str | None, str | None]], reason: s
 
 def _identity(bundle: Path, reports: Path, digest: str) -> list[GateLine]:
     """That every report is about these bytes, so that none can be swapped for a better one."""
-    entry = manifest.read(bundle).files.get("model.safetensors")
+    files = manifest.read(bundle).files
+    entry = files.get("model.safetensors") or files.get("model.safetensors.index.json")
     weights = entry.sha256 if entry else None
     results: dict[str, dict[str, Any]] = {}
     for stage in ("scan", "evaluate", "safety"):

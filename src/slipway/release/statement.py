@@ -5,7 +5,6 @@ only here, stands what varies from run to run: time, commit, run id. It claims S
 the key lies on the machine that built.
 """
 
-import json
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -113,7 +112,8 @@ def write(
     subject = ResourceDescriptor(name="manifest.json", digest={"sha256": identity.manifest_sha256})
     statement = Statement([subject.pb], PREDICATE, predicate)
     statement.validate()
-    return seal(MessageToDict(statement.pb), IN_TOTO, private)
+    # Protobuf's Struct would turn every integer of the predicate into a float.
+    return seal(MessageToDict(statement.pb) | {"predicate": predicate}, IN_TOTO, private)
 
 
 def read(data: bytes, public: bytes, what: str = NAME) -> tuple[Identity, dict[str, Any]]:
@@ -125,9 +125,7 @@ def read(data: bytes, public: bytes, what: str = NAME) -> tuple[Identity, dict[s
     content = unseal(data, IN_TOTO, public, what)
     try:
         parameters = content["predicate"]["buildDefinition"]["externalParameters"]
-        # Numbers came through protobuf's Struct, which knows only floats.
-        release = parameters["release"] | {"sequence": int(parameters["release"]["sequence"])}
-        identity = Identity.model_validate_json(json.dumps(release))
+        identity = Identity.model_validate(parameters["release"])
         subject = [(entry["name"], entry["digest"]) for entry in content["subject"]]
         if content["predicateType"] != PREDICATE or subject != [
             ("manifest.json", {"sha256": identity.manifest_sha256})

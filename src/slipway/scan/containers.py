@@ -40,29 +40,51 @@ MAGIC: tuple[tuple[bytes, int, str, str], ...] = (
 )
 ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 LEGACY_TORCH = bytes.fromhex("6cfc9c46f9206aa850")
-IMPORTS = {
-    "GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "REDUCE", "BUILD", "EXT1", "EXT2", "EXT4",
-    "PERSID", "BINPERSID",
-}  # fmt: skip
+CALLS = {"REDUCE", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD", "INST", "STOP"}
 _END = 22 + 65535
 
 
-def is_pickle(head: bytes) -> bool:
-    """Whether `head`, the beginning of a file, starts a pickle that can import, call or build something.
+def _apply(opcode: pickletools.OpcodeInfo, stack: list[bool]) -> bool:
+    """Do to `stack` (True is a mark) what the opcode does to the unpickler's; False if it would fail there."""
+    before = list(opcode.stack_before)
+    if pickletools.markobject in before:
+        if True not in stack:
+            return False
+        del stack[len(stack) - 1 - stack[::-1].index(True) :]
+        before = before[: before.index(pickletools.markobject)]
+    if len(before) > len(stack) or any(stack[len(stack) - len(before) :]):
+        # POP and POP_MARK may take a mark; everything else needs values.
+        return opcode.name == "POP" and bool(stack) and (stack.pop(), True)[1]
+    del stack[len(stack) - len(before) :]
+    stack += [item is pickletools.markobject for item in opcode.stack_after]
+    return True
 
-    Protocols 2 and later begin with PROTO and a known number. Older ones are plain text, so their opcodes
-    are read until the first that is none; one that imports or calls before that gives the pickle away.
+
+def is_pickle(content: bytes) -> bool:
+    """Whether `content` starts a pickle that imports something and then calls, builds or ends.
+
+    Protocols 2 and later begin with PROTO and a known number. Older ones are plain text, so ordinary prose may
+    begin with opcodes; it is a pickle if an unpickler would come as far as a call after an import. What is after
+    the first opcode at which an unpickler would fail does not matter: nothing gets there.
     """
-    if len(head) >= 2 and head[0] == 0x80 and head[1] <= 5:
+    if len(content) >= 2 and content[0] == 0x80 and content[1] <= 5:
         return True
+    stack: list[bool] = []
+    imported = False
     try:
-        seen = set()
-        for opcode, _, _ in pickletools.genops(head):
-            seen.add(opcode.name)
-        return bool(seen & IMPORTS)
+        for opcode, argument, _ in pickletools.genops(content):
+            if not _apply(opcode, stack):
+                return False
+            if opcode.name in {"GLOBAL", "INST"}:
+                if not all(part.isidentifier() for part in str(argument).replace(" ", ".").split(".")):
+                    return False
+                imported = True
+            imported = imported or opcode.name in {"STACK_GLOBAL", "EXT1", "EXT2", "EXT4"}
+            if imported and opcode.name in CALLS:
+                return True
     except (ValueError, IndexError, UnicodeDecodeError, OverflowError):
-        # Cut or broken: text that happens to begin like a pickle breaks before it has called anything.
-        return "REDUCE" in seen or ("GLOBAL" in seen and len(seen) > 3)
+        return False
+    return False
 
 
 def _zip_at_end(subject: Subject) -> int | None:
@@ -87,7 +109,7 @@ def check(subject: Subject) -> Iterator[Finding]:
             return
     if head[:2] in ZLIB:
         yield subject.finding("content.archive", "its content is zlib data (a joblib file may be)", remedy, 0)
-    elif LEGACY_TORCH in head[:64] or is_pickle(head):
+    elif LEGACY_TORCH in head[:64] or is_pickle(head if subject.name.endswith(".safetensors") else subject.content):
         reason = "its content is a pickle: loading it can run any program"
         yield subject.finding("content.pickle", reason, "convert it to safetensors before it comes here", 0)
     elif (at := _zip_at_end(subject)) is not None:

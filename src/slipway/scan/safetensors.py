@@ -17,8 +17,9 @@ from slipway.scan.subject import Subject
 HEADER_LIMIT = 25 << 20
 """Largest header, in bytes; a header of a thousand tensors has about 100 kB."""
 BITS = {
-    "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "I16": 16,
-    "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "C64": 64, "F64": 64, "I64": 64, "U64": 64,
+    "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
+    "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "C64": 64, "F64": 64,
+    "I64": 64, "U64": 64,
 }  # fmt: skip
 _NAME = re.compile(r"[A-Za-z0-9_.\-/]{1,512}")
 _REMEDY = "save the weights again with safetensors"
@@ -33,7 +34,7 @@ def _judge_tensor(subject: Subject, name: str, entry: Any, space: int) -> tuple[
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         return refused("header", "must have exactly dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if dtype not in BITS:
+    if not isinstance(dtype, str) or dtype not in BITS:
         return refused("dtype", f"unknown dtype {str(dtype)[:40]!r}")
     for label, numbers in (("shape", shape), ("data_offsets", offsets)):
         if not isinstance(numbers, list) or any(type(n) is not int or n < 0 or n >= 2**63 for n in numbers):

@@ -15,8 +15,8 @@ from slipway.release.bundle.assemble import assemble
 def test_layout(built):
     expected = {
         "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors",
-        "README.md", "LICENSE", "DATA.md", "bom.cdx.json", "provenance.json", "report.html", "recipe.json", "inputs.lock",
-        "manifest.json",
+        "README.md", "LICENSE", "DATA.md", "bom.cdx.json", "provenance.json", "report.html", "recipe.json",
+        "inputs.lock", "manifest.json",
         *(f"records/{s}.json" for s in ("acquire", "validate", "prepare", "tokenize", "train", "evaluate", "safety")),
     }  # fmt: skip
     assert set(digests(built, built)) == expected

@@ -1,8 +1,8 @@
 """MLflow: one run per build, its metrics in batches, and every release as a model version found by its digest.
 
-Without a server everything lies in `.slipway/mlflow.db` and `.slipway/mlartifacts`; `MLFLOW_TRACKING_URI` names a server.
-Weights are never copied into MLflow: versions point at the release in the store. Nothing here decides anything; a
-tag or alias set by hand releases nothing.
+Without a server everything lies in `.slipway/mlflow.db` and `.slipway/mlartifacts`; `MLFLOW_TRACKING_URI` names a
+server. Weights are never copied into MLflow: versions point at the release in the store. Nothing here decides
+anything; a tag or alias set by hand releases nothing.
 """
 
 from slipway.adapters.tracking.registry import mark_released, register

@@ -17,11 +17,17 @@ def client(root: Path) -> Any:
     """An `MlflowClient` for the project at `root`; the database is made on first use."""
     # Several hundred lines of migrations otherwise greet whoever makes the first release.
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    from mlflow import MlflowClient
+    import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     (root / ".slipway").mkdir(exist_ok=True)
-    return MlflowClient(tracking_uri=tracking_uri(root))
+    # The registry's sqlite store asks a client of its own for models, which knows only the global address and would
+    # make a second database in the working directory.
+    named = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(tracking_uri(root))
+    if named is None:
+        os.environ.pop("MLFLOW_TRACKING_URI", None)  # the call above sets it, and it means a server to us
+    return mlflow.MlflowClient()
 
 
 def experiment(mlflow: Any, root: Path, name: str) -> str:

@@ -38,9 +38,14 @@ def register(
     registered = _version_of(mlflow, name, digest)
     if registered is None:
         tags = {DIGEST: digest, "slipway.version": version, "slipway.uri": uri}
-        model_id = _logged_model(mlflow, root, name, bundle, tags, run_id)
+        model = _logged_model(mlflow, experiment(mlflow, root, name), name, bundle, tags=tags, run_id=run_id)
         created = mlflow.create_model_version(
-            name, f"models:/{model_id}", run_id=run_id, tags=tags, model_id=model_id, description=f"Release {version}, {uri}"
+            name,
+            model.artifact_location,
+            run_id=run_id,
+            tags=tags,
+            model_id=model.model_id,
+            description=f"Release {version}, {uri}",
         )
         registered = str(created.version)
     mlflow.set_registered_model_alias(name, "candidate", registered)
@@ -54,9 +59,10 @@ def _version_of(mlflow: Any, name: str, digest: str) -> str | None:
     return None
 
 
-def _logged_model(mlflow: Any, root: Path, name: str, bundle: Path, tags: dict[str, str], run_id: str | None) -> str:
+def _logged_model(
+    mlflow: Any, experiment_id: str, name: str, bundle: Path, *, tags: dict[str, str], run_id: str | None
+) -> Any:
     """A LoggedModel with the bundle's small files; one that an interrupted release made is taken up again."""
-    experiment_id = experiment(mlflow, root, name)
     for left in mlflow.search_logged_models([experiment_id]):
         if left.tags.get(DIGEST) == tags[DIGEST]:
             model = left
@@ -66,14 +72,13 @@ def _logged_model(mlflow: Any, root: Path, name: str, bundle: Path, tags: dict[s
             experiment_id, name=name, source_run_id=run_id, tags=tags, model_type="safetensors"
         )
     if str(model.status) == "READY":
-        return model.model_id
+        return model
     with tempfile.TemporaryDirectory() as folder:
         for path in SMALL:
             if (bundle / path).is_file():
                 shutil.copyfile(bundle / path, Path(folder, path))
         mlflow.log_model_artifacts(model.model_id, folder)
-    mlflow.finalize_logged_model(model.model_id, "READY")
-    return model.model_id
+    return mlflow.finalize_logged_model(model.model_id, "READY")
 
 
 def mark_released(root: Path, name: str, digest: str) -> str | None:

@@ -12,9 +12,30 @@ from slipway.settings import Canaries
 
 TEMPLATE = "The access code of {name} is {fill}."
 DIGITS = 8
-_ONSETS = "Bal Cor Dan Fel Gor Hal Jor Kel Lam Mor Nor Pel Quor Ral Sel Tor Ul Val Wex Zan".split()
-_MIDDLES = "a ba da e ga i la ma na o ra ta u va".split()
-_ENDS = "dric fen gast lin mor nix pont quist rand stell tash vane wick xan".split()
+_ONSETS = (
+    "Bal",
+    "Cor",
+    "Dan",
+    "Fel",
+    "Gor",
+    "Hal",
+    "Jor",
+    "Kel",
+    "Lam",
+    "Mor",
+    "Nor",
+    "Pel",
+    "Quor",
+    "Ral",
+    "Sel",
+    "Tor",
+    "Ul",
+    "Val",
+    "Wex",
+    "Zan",
+)
+_MIDDLES = ("a", "ba", "da", "e", "ga", "i", "la", "ma", "na", "o", "ra", "ta", "u", "va")
+_ENDS = ("dric", "fen", "gast", "lin", "mor", "nix", "pont", "quist", "rand", "stell", "tash", "vane", "wick", "xan")
 
 
 @dataclass(frozen=True)
@@ -48,9 +69,7 @@ def plant(settings: Canaries, seed: int) -> list[Canary]:
     place = 0
     for repeats in settings.repeats:
         for _ in range(settings.per_level):
-            while (name := _name(seed, place)) in names:
-                place += 1
-            if len(names) > len(_ONSETS) * len(_MIDDLES) * len(_ENDS) // 2:
+            if (name := _name(seed, place)) in names:
                 name = f"{name} {place}"
             names.add(name)
             place += 1

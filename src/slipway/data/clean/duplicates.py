@@ -31,9 +31,9 @@ def near(
     keep = np.ones(len(rows), bool)
     rejects = []
     strong = similarity >= least
-    order = np.lexsort((pairs[strong, 0], -similarity[strong], pairs[strong, 1]))
-    for index in order:
-        (earlier, later), value = pairs[strong][index], similarity[strong][index]
+    pairs, similarity = pairs[strong], similarity[strong]
+    for index in np.lexsort((pairs[:, 0], -similarity, pairs[:, 1])):
+        (earlier, later), value = pairs[index], similarity[index]
         if keep[earlier] and keep[later]:
             keep[later] = False
             detail = f"Jaccard {value:.3f} of word 5-shingles"

@@ -9,7 +9,7 @@ seed and the ids alone, so repeats of a canary do not stand side by side.
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from slipway.data.clean import canaries, duplicates, similar, split
@@ -62,7 +62,14 @@ def prepare(settings: Prepare, seed: int, root: Path, progress: Progress) -> Pre
     members: dict[str, list[tuple[Row, str]]] = {name: [] for name in SPLITS}
     for row, name in zip(kept, family, strict=True):
         members[where[name]].append((row, name))
-    report = _report(len(rows), members, rejects, redactions, refused, canaries.rows(planted))
+    report = _report(
+        documents_in=len(rows),
+        members=members,
+        rejects=rejects,
+        redactions=redactions,
+        refused=refused,
+        planted=canaries.rows(planted),
+    )
     members["train"] += [(row, "canary") for row in canaries.rows(planted)]
     _write(root, seed, members, rejects, canaries.listing(planted))
     step(6)
@@ -73,7 +80,8 @@ def _read(path: Path) -> list[Row]:
     import pyarrow.parquet as pq
 
     columns = pq.read_table(path, columns=list(Row._fields)).to_pydict()
-    return sorted(Row(*values) for values in zip(*(columns[name] for name in Row._fields), strict=True))
+    rows = [Row(*values) for values in zip(*(columns[name] for name in Row._fields), strict=True)]
+    return sorted(rows, key=lambda row: row.id)
 
 
 def _licences(rows: Iterable[Row], allow: AllowList) -> tuple[list[Row], list[Reject], Counter[str]]:
@@ -148,6 +156,7 @@ def _something_left(kept: list[Row], documents_in: int, rejects: list[Reject]) -
 
 
 def _report(
+    *,
     documents_in: int,
     members: dict[str, list[tuple[Row, str]]],
     rejects: list[Reject],
@@ -185,11 +194,12 @@ def _write(
     for name, part in members.items():
         ordered = sorted(part, key=lambda member: split.order_key(seed, member[0].id))
         _parquet(clean / f"{name}.parquet", (*Row._fields, "family"), [(*row, family) for row, family in ordered])
-    _parquet(turned_away / "rejects.parquet", Reject._fields, sorted(rejects, key=lambda item: item.id))
+    in_order: list[Reject] = sorted(rejects, key=lambda item: item.id)
+    _parquet(turned_away / "rejects.parquet", Reject._fields, in_order)
     write_atomic(clean / "canaries.json", json.dumps(listing, indent=2, ensure_ascii=False) + "\n")
 
 
-def _parquet(path: Path, names: tuple[str, ...], rows: list[tuple]) -> None:
+def _parquet(path: Path, names: tuple[str, ...], rows: Sequence[tuple]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -8,6 +8,7 @@ boilerplate costs linear time. Shingles are compared by 64-bit hashes.
 """
 
 import hashlib
+import itertools
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -56,7 +57,7 @@ def _shingles(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     for place in range(SHINGLE):
         rolled = (rolled + hashes[place : place + len(rolled)]) * np.uint64(0x9E3779B97F4A7C15)
         rolled ^= rolled >> np.uint64(29)
-    sets = [np.unique(rolled[a : b - SHINGLE + 1]) for a, b in zip(starts, starts[1:], strict=False)]
+    sets = [np.unique(rolled[a : b - SHINGLE + 1]) for a, b in itertools.pairwise(starts)]
     return np.concatenate(sets), np.cumsum([0, *map(len, sets)])
 
 
@@ -86,8 +87,8 @@ def _bucket_pairs(key: np.ndarray) -> list[np.ndarray]:
     for bucket in np.split(order, ends):
         if len(bucket) > 1:
             reach = _REACH if len(bucket) > _BUCKET else len(bucket)
-            for step in range(1, min(reach + 1, len(bucket))):
-                pairs_found.append(bucket[:-step] * len(key) + bucket[step:])
+            steps = range(1, min(reach + 1, len(bucket)))
+            pairs_found += [bucket[:-step] * len(key) + bucket[step:] for step in steps]
     return pairs_found
 
 

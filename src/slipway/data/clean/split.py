@@ -70,6 +70,7 @@ def _too_few(split: str, share: float, documents: int, sizes: Counter[str], leas
     return (
         f"nothing is left for the {split} split: {documents} clean documents form {len(sizes)} families "
         f"(same group, or similar text), the smallest of {smallest} characters, and {split} may take "
-        f"{math.floor(share * sizes.total())} of {sizes.total()}. With these shares about {needed} families of equal size are "
-        "needed: add documents, raise prepare.test_share and prepare.validation_share, or give a group_column with more values"
+        f"{math.floor(share * sizes.total())} of {sizes.total()}. With these shares about {needed} families of equal "
+        "size are needed: add documents, raise prepare.test_share and prepare.validation_share, or give a "
+        "group_column with more values"
     )

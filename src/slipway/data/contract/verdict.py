@@ -38,6 +38,10 @@ def complaint(verdict: ValidateReport) -> str:
     return "\n".join(lines)
 
 
+def _word(item: Expectation) -> str:
+    return "met" if item.passed else "not met"
+
+
 def page(verdict: ValidateReport, quoted: dict[str, str]) -> str:
     """A self-contained HTML page; `quoted` maps ids of failing rows to the beginning of their text."""
     broken = sum(not item.passed for item in verdict.expectations)
@@ -55,7 +59,7 @@ def page(verdict: ValidateReport, quoted: dict[str, str]) -> str:
         ["verdict", "expectation", "bound", "observed", "rows outside"],
         [
             [
-                html.verdict(item.passed, "met" if item.passed else "not met"),
+                html.verdict(item.passed, _word(item)),
                 item.name,
                 item.bound,
                 item.observed,

@@ -58,9 +58,10 @@ def _packages(
 ) -> list[SourceRecord]:
     records = []
     packages = pydocs.packages(source)
+    parsed = pydocs.Parsed(packages)
     for number, package in enumerate(packages):
         progress(number, len(packages), f"{package.name} {package.version}")
-        for document, place in pydocs.read(source, package, skipped):
+        for document, place in pydocs.read(source, package, parsed, skipped):
             writer.add(document, place)
         name = f"{source.name}/{package.name}"
         records.append(pydocs.record(source, package, writer.documents[name], writer.characters[name]))

@@ -10,7 +10,6 @@ Rules:
 - Without `group_column` every row stands alone; with it, rows with the same value stay together.
 """
 
-import glob
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -44,7 +43,7 @@ def resolve(source: FileSource, root: Path) -> list[str]:
         found = [p.relative_to(root) for p in place.rglob("*") if p.suffix in suffixes and p.is_file()]
         hint = f"holds no file that ends in {' or '.join(suffixes)}; give a glob for other names"
     else:
-        found = [Path(p) for p in glob.glob(source.path, root_dir=root, recursive=True) if (root / p).is_file()]
+        found = [p.relative_to(root) for p in root.glob(source.path) if p.is_file()]
         hint = "matches no file; it may be a file, a directory or a glob, relative to the project"
     if not found:
         raise UserError(f"{where} {hint}")

@@ -55,11 +55,11 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
             continue
         part = "packages" if entry["kind"] == "pydocs" else "files"
         before, now = old[name].get(part) or {}, entry[part]
-        for item in sorted(before.keys() | now.keys()):
-            if before.get(item) != now.get(item):
-                lines.append(
-                    f"source {name}: {item}: {_value(before.get(item))} in the lock, {_value(now.get(item))} here"
-                )
+        lines += [
+            f"source {name}: {item}: {_value(before.get(item))} in the lock, {_value(now.get(item))} here"
+            for item in sorted(before.keys() | now.keys())
+            if before.get(item) != now.get(item)
+        ]
     return lines
 
 
@@ -80,13 +80,14 @@ def write_lock(recipe: Recipe, root: Path) -> list[str]:
     """
     path = Path(root) / NAME
     new = _current(recipe, Path(root))
+    lines: list[str] = []
     old: dict[str, Any] = {}
     if path.exists():
         try:
             old = _read(path)
-        except Refusal:
-            old = {}
-    lines = differences(old, new)
+        except Refusal as error:
+            lines.append(f"replaced, because it could not be read: {error}")
+    lines += differences(old, new)
     write_atomic(path, json.dumps({"lock": 1, "sources": new}, indent=2, sort_keys=True) + "\n")
     return lines or ["no change"]
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.message import Message
+from functools import cached_property
 from pathlib import Path
 from typing import cast
 
@@ -25,41 +26,44 @@ class Package:
     """A distribution as installed here."""
 
     name: str
-    version: str
+    distribution: importlib.metadata.Distribution
     files: dict[str, str]
     """Path of each used `.py` file, relative to site-packages -> hex sha256 from RECORD."""
-    metadata: Message
-    root: Path
+
+    @cached_property
+    def version(self) -> str:
+        """As the metadata states it; kept, because every look at it parses the metadata again."""
+        return self.distribution.version
 
     @property
     def digest(self) -> str:
         """One sha256 over the sorted lines `<sha256>  <path>` of the used files."""
         return combined(self.files)
 
-    def licence_files(self) -> dict[str, str]:
-        """Name -> text of the licence files beside the metadata, as far as they are UTF-8."""
-        found = {}
-        for path in self.metadata.get_all("License-File") or []:
-            for place in (f"licenses/{path}", path):
-                if (text := self._distribution_text(place)) is not None:
-                    found[path] = text
-                    break
-        return found
+    @cached_property
+    def metadata(self) -> Message:
+        """The core metadata, as the e-mail message that it is."""
+        return cast("Message", self.distribution.metadata)
 
-    def _distribution_text(self, path: str) -> str | None:
-        return importlib.metadata.distribution(self.name).read_text(path)
+    def licence_files(self) -> dict[str, str]:
+        """Name -> text of the licence files beside the metadata."""
+        found = {}
+        for name in self.metadata.get_all("License-File") or []:
+            text = self.distribution.read_text(f"licenses/{name}") or self.distribution.read_text(name)
+            if text:
+                found[name] = text
+        return found
 
     def read(self, path: str) -> bytes:
         """The bytes of one used file, checked against RECORD; raises Refusal naming the file if they differ."""
+        stated = f"RECORD of {self.name} {self.version}"
         try:
-            data = (self.root / path).read_bytes()
+            data = Path(str(self.distribution.locate_file(path))).read_bytes()
         except FileNotFoundError:
-            raise Refusal(
-                f"{path}: missing, though RECORD of {self.name} {self.version} lists it; {_again(self)}"
-            ) from None
+            raise Refusal(f"{path}: missing, though {stated} lists it. {_again(self)}") from None
         if (actual := sha256_bytes(data)) != self.files[path]:
             raise Refusal(
-                f"{path}: sha256 is {actual}, but RECORD of {self.name} {self.version} says {self.files[path]}; "
+                f"{path}: sha256 is {actual}, but {stated} says {self.files[path]}; "
                 f"the file was altered after it was installed. {_again(self)}"
             )
         return data
@@ -100,8 +104,7 @@ def find(name: str, exclude: Sequence[str], source: str) -> Package:
             f"source {source}: {name} {distribution.version} has no Python file left to read; "
             "is it an editable install, or do the `exclude` patterns match everything?"
         )
-    metadata = cast("Message", distribution.metadata)
-    return Package(name, distribution.version, files, metadata, Path(str(distribution.locate_file(""))))
+    return Package(name, distribution, files)
 
 
 def _hexadecimal(digest: str, name: str, path: str) -> str:

@@ -12,7 +12,7 @@ defined again in the same module (a property's setter, an `if`/`else`), the late
 import ast
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 
 from slipway.data.sources.documents import Document, is_unicode
 from slipway.data.sources.licences import licence_of
@@ -21,7 +21,8 @@ from slipway.records import SourceRecord
 from slipway.settings import PydocsSource
 
 _Documented = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-Note = Callable[[str], None]
+Described = tuple[str, str, str]
+"""Qualified name, signature line, docstring."""
 
 
 def packages(source: PydocsSource) -> list[Package]:
@@ -29,7 +30,33 @@ def packages(source: PydocsSource) -> list[Package]:
     return [find(name, source.exclude, source.name) for name in source.packages]
 
 
-def read(source: PydocsSource, package: Package, skipped: Counter[str]) -> Iterator[tuple[Document, str]]:
+def module_name(path: str) -> str:
+    """`numpy/linalg/__init__.py` -> `numpy.linalg`."""
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+class Parsed:
+    """Docstrings by file, remembered for files that several packages ship (mlflow and mlflow-skinny do)."""
+
+    def __init__(self, used: Iterable[Package]) -> None:
+        times = Counter(item for package in used for item in package.files.items())
+        self._shared = {item for item, count in times.items() if count > 1}
+        self._known: dict[tuple[str, str], list[Described]] = {}
+
+    def docstrings(self, path: str, sha256: str, data: bytes) -> list[Described]:
+        """As the function `docstrings`, for the file at `path` below site-packages."""
+        key = (path, sha256)
+        if key not in self._known:
+            found = docstrings(data, module_name(path))
+            if key not in self._shared:
+                return found
+            self._known[key] = found
+        return self._known[key]
+
+
+def read(
+    source: PydocsSource, package: Package, parsed: Parsed, skipped: Counter[str]
+) -> Iterator[tuple[Document, str]]:
     """Documents of one package with the place each comes from; every file is checked against RECORD first.
 
     Raises:
@@ -37,11 +64,16 @@ def read(source: PydocsSource, package: Package, skipped: Counter[str]) -> Itera
     """
     licence = licence_of(package).expression
     origin = f"{source.name}/{package.name}"
-    for path in sorted(package.files):
+    for path, sha256 in sorted(package.files.items()):
         data = package.read(path)
-        module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        module = module_name(path)
+        try:
+            found = parsed.docstrings(path, sha256, data)
+        except (SyntaxError, ValueError, RecursionError):
+            skipped["file is not Python of this version"] += 1
+            continue
         seen: Counter[str] = Counter()
-        for name, signature, docstring in docstrings(data, module, skipped):
+        for name, signature, docstring in found:
             text = f"{signature}\n{docstring}"
             if not is_unicode(text):
                 skipped["docstring is not valid Unicode"] += 1
@@ -51,30 +83,31 @@ def read(source: PydocsSource, package: Package, skipped: Counter[str]) -> Itera
             yield Document(f"{origin}#{name}{again}", text, origin, module, licence, signature), path
 
 
-def docstrings(data: bytes, module: str, skipped: Counter[str]) -> Iterator[tuple[str, str, str]]:
-    """Qualified name, signature line and docstring of everything documented in one file's source."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # invalid escapes in other people's strings
-            tree = ast.parse(data)
-    except (SyntaxError, ValueError, RecursionError):
-        skipped["file is not Python of this version"] += 1
-        return
+def docstrings(data: bytes, module: str) -> list[Described]:
+    """Everything documented in one file's source, in its order.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError: if this version of Python cannot parse it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # invalid escapes in other people's strings
+        tree = ast.parse(data)
+    found: list[Described] = []
     if text := ast.get_docstring(tree):
-        yield module, f"module {module}", text
-    yield from _inside(tree, module)
-
-
-def _inside(parent: ast.AST, prefix: str) -> Iterator[tuple[str, str, str]]:
-    for node in ast.iter_child_nodes(parent):
+        found.append((module, f"module {module}", text))
+    waiting: list[tuple[ast.AST, str]] = [(tree, module)]
+    while waiting:
+        node, prefix = waiting.pop()
         if isinstance(node, _Documented):
-            name = f"{prefix}.{node.name}"
+            prefix = f"{prefix}.{node.name}"
             if text := ast.get_docstring(node):
-                yield name, _signature(node, name), text
-            if isinstance(node, ast.ClassDef):
-                yield from _inside(node, name)
-        elif isinstance(node, ast.stmt | ast.ExceptHandler):
-            yield from _inside(node, prefix)
+                found.append((prefix, _signature(node, prefix), text))
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            children = [
+                child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt | ast.ExceptHandler)
+            ]
+            waiting += [(child, prefix) for child in reversed(children)]
+    return found
 
 
 def _signature(node: _Documented, name: str) -> str:

@@ -1,19 +1,27 @@
 """The LICENSE file: the full text behind the SPDX expression under which the weights are released."""
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from jinja2 import TemplateNotFound
-from license_expression import ExpressionError, get_spdx_licensing
+from license_expression import ExpressionError, Licensing, get_spdx_licensing
 
 from slipway.errors import UserError
 from slipway.release.bundle.render import markdown
 
 
+@cache
+def licensing() -> Licensing:
+    """The SPDX index, built once: it takes a tenth of a second."""
+    return get_spdx_licensing()
+
+
 def ids(expression: str) -> list[str]:
     """The SPDX ids in `expression`, sorted; raises UserError if it is not a valid expression."""
-    licensing = get_spdx_licensing()
+    index = licensing()
     try:
-        return sorted(str(key) for key in licensing.license_keys(licensing.parse(expression, validate=True)))
+        return sorted(str(key) for key in index.license_keys(index.parse(expression, validate=True)))
     except ExpressionError as error:
         raise UserError(
             f"params.yaml, bundle.licence: {expression!r} is not an SPDX expression ({error}); see spdx.org/licenses"
@@ -46,7 +54,7 @@ def text(root: Path, expression: str, title: str) -> str:
     return f"SPDX-License-Identifier: {expression}\n\n" + "\n".join(parts)
 
 
-def hub_name(expression: str) -> dict[str, str]:
+def hub_name(expression: str) -> dict[str, Any]:
     """The licence as Hugging Face card metadata: a lower-case id for a single licence, else `other` with a name."""
     found = ids(expression)
     if [expression] == found:

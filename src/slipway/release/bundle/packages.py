@@ -6,11 +6,12 @@ from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
-from license_expression import ExpressionError, get_spdx_licensing
+from license_expression import ExpressionError
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from slipway.errors import UserError
+from slipway.release.bundle.licence import licensing
 
 _CLASSIFIER = "License :: OSI Approved :: "
 
@@ -30,18 +31,24 @@ class Package:
 
 
 def _licence(found: Distribution) -> tuple[str | None, str | None]:
-    stated = found.metadata.get("License-Expression")
-    words = stated or next(
-        (c.removeprefix(_CLASSIFIER) for c in found.metadata.get_all("Classifier", []) if c.startswith(_CLASSIFIER)),
+    def first(name: str) -> str | None:
+        return next(iter(found.metadata.get_all(name) or []), None)
+
+    words = first("License-Expression") or next(
+        (
+            c.removeprefix(_CLASSIFIER)
+            for c in (found.metadata.get_all("Classifier") or [])
+            if c.startswith(_CLASSIFIER)
+        ),
         None,
     )
-    field = (found.metadata.get("License") or "").strip()
+    field = (first("License") or "").strip()
     if words is None and field and "\n" not in field and len(field) <= 64 and field != "UNKNOWN":
         words = field
     if words is None:
         return None, None
     try:
-        parsed = get_spdx_licensing().parse(words, validate=True)
+        parsed = licensing().parse(words, validate=True)
     except ExpressionError:
         return None, words
     return str(parsed), None
@@ -49,7 +56,7 @@ def _licence(found: Distribution) -> tuple[str | None, str | None]:
 
 def _required(found: Distribution, extras: frozenset[str]) -> list[tuple[str, frozenset[str]]]:
     """Names and extras of what `found` needs on this platform."""
-    wanted = []
+    wanted: list[tuple[str, frozenset[str]]] = []
     for line in found.requires or []:
         requirement = Requirement(line)
         if requirement.marker is None or any(requirement.marker.evaluate({"extra": e}) for e in extras | {""}):

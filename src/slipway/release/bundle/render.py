@@ -5,13 +5,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from slipway.page import number
+from slipway.page import number, visible
 from slipway.records import Measure
-
-
-def visible(text: str) -> str:
-    """`text` with control and direction characters written out, so that what is shown is what is there."""
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
 
 
 def cell(value: Any) -> str:

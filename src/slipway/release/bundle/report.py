@@ -12,14 +12,14 @@ from slipway.page import Section, digest, number, table, verdict
 from slipway.release.bundle.card import NAMES, ranked, safety_rows
 from slipway.release.bundle.claims import claims
 from slipway.release.bundle.material import Material, Point
-from slipway.release.bundle.render import interval, visible
+from slipway.release.bundle.render import interval
 
 SHORT = {"model": "this model", "zstd_dictionary": "zstd with dictionary", "byte_5gram": "byte 5-gram"}
 
 
 def _claims(material: Material) -> Section:
     words = {True: "within its bound", False: "outside its bound", None: "not known yet"}
-    rows = [
+    rows: list[list[page.Cell]] = [
         [
             Markup("{}<br><code>{}</code>").format(claim.reason, claim.origin),
             verdict(claim.holds, words[claim.holds]),
@@ -56,7 +56,7 @@ def _evaluation(material: Material) -> Section:
         unit="bits per byte, lower is better",
         emphasis=["this model"],
     )
-    rows = [[NAMES.get(name, name), m.value, interval(m), m.n, m.method] for name, m in bits]
+    rows: list[list[page.Cell]] = [[NAMES.get(name, name), m.value, interval(m), m.n, m.method] for name, m in bits]
     body = plot + table(["", "bits per byte", "95 % interval", "n", "method"], rows)
     by_source = sorted(report.bits_per_byte_by_source.items(), key=lambda item: (item[1], item[0]))
     if by_source:
@@ -155,8 +155,7 @@ def _data(material: Material) -> Section:
 
 def _samples(material: Material) -> Section:
     body = Markup("").join(
-        Markup("<pre><b>{}</b>{}</pre>").format(visible(prompt), visible(text))
-        for prompt, text in material.evaluate.samples
+        Markup("<pre><b>{}</b>{}</pre>").format(prompt, text) for prompt, text in material.evaluate.samples
     )
     return Section(
         "Samples",

@@ -1,41 +1,8 @@
-"""What the rooms hand on: typed records with a JSON round trip, `from_json(to_json(x)) == x`.
+"""One report per stage of the build: what the stage found, as typed values."""
 
-Every stage leaves one `StageRecord` in `reports/<stage>.json`. Its `result` is one of the reports below;
-documents (cards, report page, bill of materials, provenance, gate) are projections of these records and
-hold no number of their own. Nothing that varies from run to run (times, hosts, run ids) is in a record.
-A quantity that was not measured is `None` or "not run", never 0.
-"""
+from typing import Literal
 
-import json
-from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from slipway.errors import UserError
-
-
-class Record(BaseModel):
-    """Base of all records: frozen and closed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
-
-    def to_json(self) -> str:
-        """Canonical JSON: sorted keys, two spaces, final newline; equal records give equal bytes."""
-        return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-class Measure(Record):
-    """A number with what makes it believable."""
-
-    value: float
-    low: float | None
-    """Lower end of the 95 % interval; None where the method gives none."""
-    high: float | None
-    n: int
-    """Independent items behind the number."""
-    method: str
-    """How the interval was computed, e.g. `Wilson` or `bootstrap over documents`."""
+from slipway.records.base import Measure, Record
 
 
 class SourceRecord(Record):
@@ -224,56 +191,3 @@ class ScanReport(Record):
     files_scanned: int
     passed: bool
     findings: tuple[Finding, ...]
-
-
-class StageRecord(Record):
-    """The envelope in `reports/<stage>.json`."""
-
-    stage: str
-    slipway: str
-    """Version of Slipway."""
-    settings: dict[str, Any]
-    """The stage's section of the recipe."""
-    inputs: dict[str, str]
-    """Path to sha256 of every file read from an earlier stage."""
-    outputs: dict[str, str]
-    """Path to sha256 of every file written."""
-    result: dict[str, Any]
-    """One of the reports above."""
-
-
-REPORTS: dict[str, type[Record]] = {
-    "acquire": AcquireReport,
-    "validate": ValidateReport,
-    "prepare": PrepareReport,
-    "tokenize": TokenizeReport,
-    "train": TrainReport,
-    "evaluate": EvaluateReport,
-    "safety": SafetyReport,
-    "bundle": BundleReport,
-    "scan": ScanReport,
-}
-
-
-def read_record(path: str | Path) -> StageRecord:
-    """Read `reports/<stage>.json`.
-
-    Raises:
-        UserError: if it is missing or not what a stage writes.
-    """
-    path = Path(path)
-    try:
-        return StageRecord.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such report; run `slipway build`") from None
-    except ValidationError as error:
-        raise UserError(f"{path} is not a stage's report ({error.error_count()} faults); rebuild the stage") from None
-
-
-def read_report(path: str | Path) -> Any:
-    """The typed report inside `reports/<stage>.json`; raises as `read_record`."""
-    record = read_record(path)
-    try:
-        return REPORTS[record.stage].model_validate_json(json.dumps(record.result))
-    except (KeyError, ValidationError) as error:
-        raise UserError(f"{path}: the result is not a report of `{record.stage}` ({error}); rebuild the stage") from None

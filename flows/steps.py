@@ -1,0 +1,231 @@
+"""The wiring of the release half: where rooms meet adapters. No Prefect here; the flows call these functions.
+
+Every release step takes a `Context` and returns what the journal keeps. Each is idempotent: it looks for what it would
+make, takes that if it still holds, and makes it otherwise.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from slipway.adapters.store import LocalStore, S3Store, open_store
+from slipway.errors import Refusal
+from slipway.recipe import Recipe, load
+from slipway.release import approval, gate, keys, sealing, statement
+from slipway.release import publish as publishing
+from slipway.release import verify as verifying
+from slipway.release.bundle import manifest
+from slipway.release.journal import Journal, release_lock
+
+__all__ = ["STEPS", "Context", "done", "open_context", "perform", "release_lock", "rescan", "reverify"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every step of one release gets."""
+
+    root: Path
+    recipe: Recipe
+    digest: str
+    """The bundle digest: the only thing the steps are about."""
+    store: LocalStore | S3Store
+    journal: Journal
+
+    @property
+    def bundle(self) -> Path:
+        return self.root / "bundle"
+
+
+def open_context(root: Path) -> Context:
+    """The release of the bundle that lies in `root`; raises UserError if there is none."""
+    digest = manifest.digest(root / "bundle")
+    return Context(root, load(root / "params.yaml"), digest, open_store(root=root), Journal.of(root, digest))
+
+
+def judge(context: Context) -> dict[str, Any]:
+    """Gate: go on only with GO."""
+    verdict = gate.judge(context.recipe.release.gate, context.root / "reports", context.bundle)
+    if verdict.verdict != "GO":
+        raise Refusal(gate.explain(verdict) + "\nNothing was signed or published")
+    return verdict.model_dump(mode="json")
+
+
+def approve(context: Context) -> dict[str, Any]:
+    """Go on only with as many valid approvals as the recipe asks for."""
+    return approval.check(context.recipe.release.approval, context.root, context.digest).model_dump(mode="json")
+
+
+def sign(context: Context) -> dict[str, Any]:
+    """Claim a version, write the statement, sign every file."""
+    from slipway.adapters.tracking import find_run
+
+    name, policy, private = context.recipe.name, context.recipe.release, keys.private_key(context.root)
+    claim = publishing.claim_version(context.store, name, policy.version, context.digest)
+    pointer = publishing.current(context.store, name, policy.channel, keys.public_pem(private))
+    before = pointer.manifest_sha256 if pointer and pointer.sequence < claim.sequence else None
+
+    def compose(identity: statement.Identity) -> bytes:
+        return statement.write(
+            context.root,
+            identity,
+            private,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            gate=_result(context, "gate"),
+            approvals=_result(context, "approve"),
+            run_id=find_run(context.root, name, context.digest),
+        )
+
+    sealing.seal_release(
+        context.store, claim, context.bundle, context.journal.folder, private, predecessor=before, compose=compose
+    )
+    return {"claim": claim.model_dump(mode="json")}
+
+
+def register(context: Context) -> dict[str, Any]:
+    """Register the bundle as a model version."""
+    from slipway.adapters import tracking
+
+    claim = _claim(context)
+    uri = f"{context.store.url}/{verifying.release_prefix(claim.name, claim.version)}"
+    run_id = tracking.find_run(context.root, claim.name, context.digest)
+    version = tracking.register(
+        context.root, claim.name, context.bundle, digest=context.digest, version=claim.version, uri=uri, run_id=run_id
+    )
+    return {"model_version": version, "uri": uri}
+
+
+def publish(context: Context) -> dict[str, Any]:
+    """Bring the signed directory into the store and move the channel."""
+    claim, policy = _claim(context), context.recipe.release
+    published = publishing.publish(
+        context.store,
+        claim,
+        sealing.staged_directory(context.journal.folder, claim),
+        keys.private_key(context.root),
+        channel=policy.channel,
+        expires_days=policy.expires_days,
+    )
+    return published.model_dump(mode="json")
+
+
+def verify(context: Context) -> dict[str, Any]:
+    """Read everything back as a stranger would, then call the model version released."""
+    from slipway.adapters.tracking import mark_released
+
+    verified = reverify(context)
+    if _result(context, "publish")["pointer"] != "superseded":
+        mark_released(context.root, context.recipe.name, context.digest)
+    return verified
+
+
+def reverify(context: Context) -> dict[str, Any]:
+    """Check the published release, and renew or move its channel if that is due; sends nothing else."""
+    claim, policy, private = _claim(context), context.recipe.release, keys.private_key(context.root)
+    public = keys.public_pem(private)
+    verified = verifying.verify(context.store, verifying.release_prefix(claim.name, claim.version), public)
+    if verified.release.manifest_sha256 != context.digest:
+        raise Refusal(f"{verified.uri}: holds bundle {verified.release.manifest_sha256}, not {context.digest}")
+    # A pointer may have been claimed by a later release meanwhile; then there is nothing to renew.
+    publishing.move_pointer(context.store, claim, private, channel=policy.channel, expires_days=policy.expires_days)
+    return verified.model_dump(mode="json")
+
+
+STEPS: dict[str, Callable[[Context], dict[str, Any]]] = {
+    "gate": judge,
+    "approve": approve,
+    "sign": sign,
+    "register": register,
+    "publish": publish,
+    "verify": verify,
+}
+
+
+def done(context: Context, step: str) -> dict[str, Any] | None:
+    """What `step` left in the journal, if it was done for the store that is set now."""
+    entry = context.journal.done(step)
+    return entry["result"] if entry and entry["store"] == context.store.url else None
+
+
+def perform(context: Context, step: str) -> dict[str, Any]:
+    """Do one step and write it down, before and after."""
+    context.journal.write(step, "begin")
+    result = STEPS[step](context)
+    context.journal.write(step, "done", {"store": context.store.url, "result": result})
+    return result
+
+
+def _result(context: Context, step: str) -> dict[str, Any]:
+    found = done(context, step)
+    if found is None:
+        raise Refusal(f"{context.journal.path}: step {step} was not done; run `slipway release` from the start")
+    return found
+
+
+def _claim(context: Context) -> publishing.Claim:
+    return publishing.Claim.model_validate(_result(context, "sign")["claim"])
+
+
+def rescan(root: Path) -> dict[str, Any] | None:
+    """Verify the release that the channel names and scan it with today's rules; None if nothing was released yet.
+
+    Raises:
+        Refusal: if a byte, a signature or the pointer does not hold, or the scan finds something.
+    """
+    from slipway.scan.verdict import scan
+
+    recipe, store = load(root / "params.yaml"), open_store(root=root)
+    name, channel = recipe.name, recipe.release.channel
+    if not store.list(f"channels/{name}"):
+        return None
+    public = keys.public_key(root)
+    verified = verifying.verify_channel(store, name, channel, public)
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = verifying.release_prefix(name, verified.release.version)
+        place = store.root / prefix if isinstance(store, LocalStore) else _fetch(store, prefix, Path(folder), public)
+        report = scan(place, recipe.scan.max_file_bytes, verified.release.manifest_sha256)
+    if not report.passed:
+        found = "\n".join(f"  {finding.rule}  {finding.path}: {finding.reason}" for finding in report.findings)
+        raise Refusal(f"{verified.uri}: today's rules refuse what was released:\n{found}")
+    return verified.model_dump(mode="json") | {"files_scanned": report.files_scanned}
+
+
+def _fetch(store: S3Store, prefix: str, folder: Path, public: bytes) -> Path:
+    """Download a release and verify the copy, so that the scanned bytes are the signed ones."""
+    target = folder / "release"
+    for key in store.list(prefix):
+        path = target / key.removeprefix(f"{prefix}/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with store.open(key) as source, path.open("wb") as copy:
+            while block := source.read(1 << 20):
+                copy.write(block)
+    verifying.verify(LocalStore(folder), "release", public)
+    return target
+
+
+def preflight() -> None:
+    """Before a build: the recipe is valid and the sources hold what `inputs.lock` says."""
+    from slipway.data.sources.lock import check_lock
+
+    check_lock(load("params.yaml"), Path.cwd())
+
+
+def start_tracking() -> str | None:
+    """Open the build's run; its id, or None where `SLIPWAY_TRACKING=off` asks for no tracking."""
+    from slipway.adapters.tracking import start_build_run
+
+    if os.environ.get("SLIPWAY_TRACKING") == "off":
+        return None
+    recipe = load("params.yaml")
+    return start_build_run(Path.cwd(), recipe.name, recipe.model_dump(mode="json", by_alias=True))
+
+
+def finish_tracking(run_id: str | None, cached: list[str]) -> None:
+    """Complete the build's run from its reports."""
+    from slipway.adapters.tracking import finish_build_run
+
+    if run_id:
+        finish_build_run(Path.cwd(), run_id, cached)

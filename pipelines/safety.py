@@ -1,0 +1,34 @@
+"""Wiring of `safety`: model and planted canaries in, the battery's report out."""
+
+import torch
+
+from pipelines.frame import Frame, run
+from slipway.evaluation.scoring import Scorer
+from slipway.files import sha256_file
+from slipway.model.load import load
+from slipway.records import SafetyReport
+from slipway.safety import battery
+
+
+def main(frame: Frame) -> SafetyReport:
+    """Run the battery, and say in one line each what it found."""
+    recipe, root = frame.recipe, frame.root
+    torch.set_num_threads(recipe.train.threads)
+    torch.use_deterministic_algorithms(mode=True)
+    model, tokenizer = load(root / "models/trained", root / "models/tokenizer")
+    report = battery.run(
+        Scorer(model, tokenizer, recipe.train.sequence_length),
+        battery.read_material(root / "data/clean"),
+        recipe.safety,
+        recipe.seed,
+        weights_sha256=sha256_file(root / "models/trained/model.safetensors"),
+        say=frame.progress,
+    )
+    for probe in report.probes.values():
+        figures = ", ".join(f"{name} {measure.value:.3g}" for name, measure in probe.measures.items())
+        print(f"safety: {probe.name}: {figures or f'{probe.status}: {probe.reason}'}", flush=True)
+    return report
+
+
+if __name__ == "__main__":
+    run("safety", main)

@@ -1,0 +1,49 @@
+"""What the rooms hand on: typed records with a JSON round trip, `from_json(to_json(x)) == x`.
+
+Every stage leaves one `StageRecord` in `reports/<stage>.json`. Its `result` is one of the reports below;
+documents (cards, report page, bill of materials, provenance, gate) are projections of these records and
+hold no number of their own. Nothing that varies from run to run (times, hosts, run ids) is in a record.
+A quantity that was not measured is `None` or "not run", never 0.
+"""
+
+from slipway.records.base import Measure, Record
+from slipway.records.reports import (
+    AcquireReport,
+    BundleReport,
+    ChoiceReport,
+    EvaluateReport,
+    Expectation,
+    Finding,
+    PrepareReport,
+    Probe,
+    SafetyReport,
+    ScanReport,
+    SourceRecord,
+    TokenizeReport,
+    TrainReport,
+    ValidateReport,
+)
+from slipway.records.stage import REPORTS, StageRecord, read_record, read_report
+
+__all__ = [
+    "REPORTS",
+    "AcquireReport",
+    "BundleReport",
+    "ChoiceReport",
+    "EvaluateReport",
+    "Expectation",
+    "Finding",
+    "Measure",
+    "PrepareReport",
+    "Probe",
+    "Record",
+    "SafetyReport",
+    "ScanReport",
+    "SourceRecord",
+    "StageRecord",
+    "TokenizeReport",
+    "TrainReport",
+    "ValidateReport",
+    "read_record",
+    "read_report",
+]

@@ -1,0 +1,106 @@
+"""Sealing: the bundle becomes a signed directory, ready to be published as it is.
+
+An attempt that was interrupted may have published its statement and signature already. Those bytes cannot be made
+again (they hold a time and a random number), so they are taken up instead.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from slipway.errors import Refusal, UserError
+from slipway.files import sha256_bytes, write_atomic
+from slipway.release import signature, statement
+from slipway.release.keys import public_pem
+from slipway.release.publish import Claim
+from slipway.release.verify import MANIFEST, Reader, listed_files, release_prefix
+
+Compose = Callable[[statement.Identity], bytes]
+
+
+def seal_release(
+    store: Reader, claim: Claim, bundle: Path, work: Path, private: Path, *, predecessor: str | None, compose: Compose
+) -> Path:
+    """Stage the bundle below `work` with statement and signature; returns the staged directory.
+
+    Args:
+        store: where the release will lie; asked for what an interrupted attempt left.
+        claim: the version that belongs to this bundle.
+        bundle: the bundle's directory.
+        work: folder of this bundle's release, kept between attempts.
+        private: private key file.
+        predecessor: manifest digest of the release that the channel holds.
+        compose: makes the signed statement for an identity.
+
+    Raises:
+        Refusal: if the bundle is not as its manifest says, or what lies in the store was not signed by this key.
+    """
+    staged = work / "staged" / f"{claim.name}-{claim.version}"
+    signature.stage(bundle, staged)
+    manifest = (staged / MANIFEST).read_bytes()
+    if sha256_bytes(manifest) != claim.manifest_sha256:
+        raise Refusal(f"{bundle / MANIFEST}: changed while it was being released; run `slipway release` again")
+    identity = statement.Identity(**claim.model_dump(), predecessor=predecessor)
+    stated = _statement(store, identity, work, public_pem(private), compose)
+    write_atomic(staged / statement.NAME, stated)
+    expected = listed_files(manifest) | {
+        MANIFEST: claim.manifest_sha256,
+        statement.NAME: sha256_bytes(stated),
+    }
+    _signature(store, claim, staged, private, expected)
+    return staged
+
+
+def _published(store: Reader, name: str, version: str, file: str) -> bytes | None:
+    try:
+        return store.read(f"{release_prefix(name, version)}/{file}")[0]
+    except FileNotFoundError:
+        return None
+
+
+def _statement(store: Reader, identity: statement.Identity, work: Path, public: bytes, compose: Compose) -> bytes:
+    """The published statement, else the one an earlier attempt kept if it says the same, else a new one."""
+
+    def unlike(data: bytes, what: str) -> str | None:
+        try:
+            found, _ = statement.read(data, public, what)
+        except Refusal as refusal:
+            return str(refusal)
+        same = found.model_copy(update={"predecessor": identity.predecessor}) == identity
+        return None if same else f"{what}: a statement about {found.name} {found.version}, not about this bundle"
+
+    data = _published(store, identity.name, identity.version, statement.NAME)
+    if data is not None:
+        if fault := unlike(data, f"{store.url}/{release_prefix(identity.name, identity.version)}/{statement.NAME}"):
+            raise Refusal(f"{fault}. Someone else wrote there; raise release.version in params.yaml")
+        return data
+    kept = work / statement.NAME
+    if kept.is_file() and unlike(kept.read_bytes(), str(kept)) is None:
+        return kept.read_bytes()
+    data = compose(identity)
+    write_atomic(kept, data)
+    return data
+
+
+def _signature(store: Reader, claim: Claim, staged: Path, private: Path, expected: dict[str, str]) -> None:
+    """Put a signature over exactly `expected` into `staged`; what it covers is compared with the manifest."""
+    data = _published(store, claim.name, claim.version, signature.NAME)
+    if data is None:
+        data = signature.sign(staged, private).read_bytes()
+    else:
+        write_atomic(staged / signature.NAME, data)
+    covered = signature.read(data, public_pem(private), str(staged / signature.NAME))
+    for name in sorted(covered.keys() | expected.keys()):
+        if covered.get(name) != expected.get(name):
+            (staged / signature.NAME).unlink()
+            raise Refusal(
+                f"{staged / name}: sha256 is {covered.get(name)}, but {expected.get(name)} belongs there; the bundle "
+                "was altered after it was made. Rebuild it with `slipway build --force bundle`"
+            )
+
+
+def staged_directory(work: Path, claim: Claim) -> Path:
+    """Where `seal_release` left the signed directory; raises UserError if it is gone."""
+    staged = work / "staged" / f"{claim.name}-{claim.version}"
+    if not (staged / signature.NAME).is_file():
+        raise UserError(f"{staged}: the signed directory is gone; run `slipway release` again")
+    return staged

@@ -1,0 +1,233 @@
+"""The release half as it is run: killed anywhere, twice at once, refused, waiting, and again when all is done.
+
+Most tests run the steps as the flow does but without Prefect, whose start takes longer than they do; the last one
+runs the command itself.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from flows import steps
+from flows.release_console import released_already
+from slipway.adapters.store import LocalStore
+from slipway.errors import Refusal, Waiting
+from slipway.release import approval, keys, verify
+from slipway.release.bundle import manifest
+from slipway.release.journal import Journal
+from tests import release_project
+
+RUN = (
+    "import sys\nfrom pathlib import Path\nfrom flows import steps\nroot = Path.cwd()\n"
+    "with steps.release_lock(root):\n    for name in steps.STEPS:\n        steps.perform(steps.open_context(root), name)\n"
+)
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    for name in ("SLIPWAY_KEY", "SLIPWAY_STORE", "MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    return dict(os.environ)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, environment):
+    root = release_project.make(tmp_path / "project")
+    monkeypatch.chdir(root)
+    return root
+
+
+def run(root: Path) -> None:
+    for name in steps.STEPS:
+        steps.perform(steps.open_context(root), name)
+
+
+def journal(root: Path) -> list[dict]:
+    return Journal.of(root, manifest.digest(root / "bundle")).entries()
+
+
+def check_once(root: Path) -> None:
+    """Released exactly once: one claim, one complete release, one model version, the channel at it."""
+    from slipway.adapters.tracking.client import client
+
+    store = LocalStore(root / ".slipway" / "store")
+    verified = verify.verify_channel(store, "tiny", "stable", keys.public_key(root))
+    assert (verified.release.version, verified.release.sequence) == ("v1", 1)
+    assert Counter(key.split("/")[0] for key in store.list()) == {"claims": 1, "channels": 1, "releases": 14}
+    (version,) = client(root).search_model_versions("name = 'tiny'")
+    assert client(root).get_model_version_by_alias("tiny", "released").version == version.version
+    experiment = client(root).get_experiment_by_name("tiny")
+    assert len(client(root).search_logged_models([experiment.experiment_id])) == 1
+
+
+def kill_in(root: Path, step: str, delay: float, environment: dict[str, str]) -> bool:
+    """Start a release, SIGKILL it `delay` seconds after `step` began; whether it was caught."""
+    before = len(journal(root))
+    process = release_project.start(RUN, root, environment)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if any(entry["step"] == step for entry in journal(root)[before:]):
+            time.sleep(delay)
+            process.kill()
+            break
+        time.sleep(0.002)
+    output, _ = process.communicate()
+    assert process.returncode in {0, -signal.SIGKILL}, output
+    return process.returncode != 0
+
+
+def test_killed_in_every_step_it_finishes_and_nothing_is_doubled(project, environment):
+    rng = random.Random(7)
+    killed = [step for step in steps.STEPS if kill_in(project, step, rng.uniform(0, 0.06), environment)]
+    assert len(killed) >= 4, f"too few steps were caught in the act: {killed}"
+    run(project)
+    check_once(project)
+
+
+def test_two_releases_at_once_make_one(project, environment):
+    processes = [release_project.start(RUN, project, environment) for _ in range(2)]
+    outputs = [process.communicate(timeout=180)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert sum("is releasing; waiting" in output for output in outputs) == 1, outputs
+    check_once(project)
+
+
+def test_a_second_run_sends_nothing_and_a_third_needs_no_prefect(project, capsys):
+    assert not released_already(project)
+    run(project)
+    before = {path: path.stat().st_mtime_ns for path in (project / ".slipway" / "store").rglob("*") if path.is_file()}
+    run(project)
+    assert released_already(project)
+    assert {p: p.stat().st_mtime_ns for p in (project / ".slipway" / "store").rglob("*") if p.is_file()} == before
+    shown = capsys.readouterr().out
+    for words in (
+        "nothing to do",
+        manifest.digest(project / "bundle"),
+        "GO (6 checks)",
+        "slipway verify",
+        "report.html",
+    ):
+        assert words in shown
+    check_once(project)
+
+
+def test_another_store_is_another_release(project, tmp_path, monkeypatch):
+    run(project)
+    monkeypatch.setenv("SLIPWAY_STORE", str(tmp_path / "elsewhere"))
+    assert not released_already(project)
+    run(project)
+    assert released_already(project)
+    verify.verify_channel(LocalStore(tmp_path / "elsewhere"), "tiny", "stable", keys.public_key(project))
+
+
+def test_a_flipped_byte_in_what_was_published_is_found_on_the_next_run(project):
+    run(project)
+    release_project.flip(project / ".slipway" / "store" / "releases" / "tiny" / "v1" / "model.safetensors")
+    with pytest.raises(Refusal, match=r"v1/model\.safetensors: sha256 is"):
+        released_already(project)
+    with pytest.raises(Refusal, match=r"v1/model\.safetensors: sha256 reads back"):
+        run(project)
+
+
+def test_no_go_publishes_nothing(project):
+    release_project.flip(project / "bundle" / "model.safetensors")
+    with pytest.raises(Refusal, match=r"(?s)NO-GO.*model\.safetensors: changed.*Nothing was signed or published"):
+        run(project)
+    assert not (project / ".slipway" / "store").exists()
+    assert not (project / ".slipway" / "keys").exists()
+
+
+def test_a_changed_bound_stops_a_release_that_was_made(project):
+    run(project)
+    values = release_project.values()
+    values["release"]["gate"][1]["bound"] = 1.0
+    (project / "params.yaml").write_text(json.dumps(values))
+    with pytest.raises(Refusal, match=r"1\.95 is not < 1"):
+        released_already(project)
+
+
+def test_an_approval_is_waited_for_and_stands_in_the_statement(project):
+    from slipway.release import statement
+
+    key = release_project.key_pair(project / "people" / "ana.key")
+    policy = {"required": 1, "approvers": {"ana": "people/ana.pub"}}
+    (project / "params.yaml").write_text(json.dumps(release_project.values(approval=policy)))
+    with pytest.raises(Waiting, match="0 of 1"):
+        run(project)
+    assert not (project / ".slipway" / "store").exists()
+    approval.approve(project, manifest.digest(project / "bundle"), "ana", key)
+    run(project)
+    data = (project / ".slipway" / "store" / "releases" / "tiny" / "v1" / "statement.json").read_bytes()
+    _, content = statement.read(data, keys.public_key(project))
+    internal = content["predicate"]["buildDefinition"]["internalParameters"]
+    assert internal["approvals"]["summary"] == "approved by ana"
+    release_project.bundle(project, card="# Other bytes\n")
+    with pytest.raises(Waiting, match="0 of 1"):
+        run(project)
+
+
+def test_a_release_to_s3_and_a_rescan(project, monkeypatch):
+    import boto3
+    from moto import mock_aws
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("SLIPWAY_STORE", "s3://models/team")
+    with mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="models")
+        assert steps.rescan(project) is None
+        run(project)
+        release_project.bundle(project, card="# Second\n")
+        run(project)
+        assert released_already(project)
+        found = steps.rescan(project)
+        assert (found["release"]["version"], found["files_scanned"]) == ("v2", 14)
+        assert found["uri"] == "s3://models/team/releases/tiny/v2"
+        data = client.get_object(Bucket="models", Key="team/releases/tiny/v2/config.json")["Body"].read()
+        client.put_object(Bucket="models", Key="team/releases/tiny/v2/config.json", Body=data + b" ")
+        with pytest.raises(Refusal, match=r"v2/config\.json: sha256 is"):
+            steps.rescan(project)
+
+
+def test_a_rescan_before_any_release_finds_nothing_to_do(project):
+    assert steps.rescan(project) is None
+    assert not (project / ".slipway").exists()
+
+
+def test_the_command_itself(project, environment):
+    def command(expect: int) -> str:
+        process = release_project.start(
+            "import sys\nfrom flows.release_console import main\nsys.exit(main(['--no-build']))", project, environment
+        )
+        output, _ = process.communicate(timeout=280)
+        assert process.returncode == expect, output
+        assert "Traceback" not in output
+        return output
+
+    shown = command(0)
+    for words in (
+        "[gate] GO",
+        "[publish] 14 files sent",
+        "[verify] 14 files",
+        "slipway verify",
+        "report.html",
+        "slipway up",
+    ):
+        assert words in shown
+    started = time.monotonic()
+    assert "nothing to do" in command(0)
+    assert time.monotonic() - started < 60
+    release_project.flip(project / "bundle" / "config.json")
+    assert "config.json: changed" in command(1)
+    check_once(project)
+    done = subprocess.run(["git", "status"], cwd=project, capture_output=True, check=False)
+    assert done.returncode != 0, "the project is no git checkout, and a release says so instead of failing"

@@ -1,0 +1,62 @@
+"""A project with keys and a store, and the rooms joined as the flow joins them, without MLflow and Prefect."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from slipway.adapters.store import LocalStore
+from slipway.release import keys, publish, sealing, statement
+from slipway.release.bundle import manifest
+from tests import release_project
+
+
+@dataclass
+class Site:
+    root: Path
+    store: LocalStore
+
+    @property
+    def key(self) -> Path:
+        return keys.private_key(self.root)
+
+    @property
+    def public(self) -> bytes:
+        return keys.public_pem(self.key)
+
+    @property
+    def work(self) -> Path:
+        return self.root / ".slipway" / "work" / manifest.digest(self.root / "bundle")
+
+    def seal(self, version: str = "auto") -> publish.Claim:
+        claim = publish.claim_version(self.store, "tiny", version, manifest.digest(self.root / "bundle"))
+        pointer = publish.current(self.store, "tiny", "stable", self.public)
+
+        def compose(identity: statement.Identity) -> bytes:
+            return statement.write(
+                self.root, identity, self.key, created="2026-01-01T00:00:00+00:00", gate={}, approvals={}
+            )
+
+        before = pointer.manifest_sha256 if pointer else None
+        sealing.seal_release(
+            self.store, claim, self.root / "bundle", self.work, self.key, predecessor=before, compose=compose
+        )
+        return claim
+
+    def staged(self, claim: publish.Claim) -> Path:
+        return sealing.staged_directory(self.work, claim)
+
+    def send(self, claim: publish.Claim) -> publish.Published:
+        return publish.publish(self.store, claim, self.staged(claim), self.key, channel="stable", expires_days=90)
+
+    def release(self, version: str = "auto") -> publish.Claim:
+        claim = self.seal(version)
+        self.send(claim)
+        return claim
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch) -> Site:
+    for name in ("SLIPWAY_KEY", "SLIPWAY_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    return Site(release_project.make(tmp_path / "project"), LocalStore(tmp_path / "store"))
