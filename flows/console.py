@@ -64,7 +64,15 @@ def print_table(rows: list[Outcome]) -> None:
 
 
 def up_to_date(root: Path) -> bool:
-    """Whether nothing is to do; prints the table then, and pushes what an earlier build could not push."""
+    """Whether nothing is to do; prints the table then, and pushes what an earlier build could not push.
+
+    Raises:
+        Refusal: if a source is not as `inputs.lock` says.
+    """
+    from flows import steps
+
+    # DVC does not watch what lies outside the project: a source may have changed though no stage is stale.
+    steps.preflight()
     with Lock(root):
         clean_up(root)
         if graph.stale(root):
@@ -96,18 +104,15 @@ def main(argv: list[str] | None = None) -> int:
         check_names(root, force)
         if not force and up_to_date(root):
             return 0
-        from flows import steps
         from flows.server import prefect_api
 
-        # The flow asks again for those who start it elsewhere; here it spares the wait for a server.
-        steps.preflight()
         with prefect_api(root):
             from flows.build import build
 
             build(force)
     except UserError as error:
         print(f"slipway build: {error}", file=sys.stderr, flush=True)
-        return 1
+        return error.exit_code
     except KeyboardInterrupt:
         print("slipway build: stopped", file=sys.stderr, flush=True)
         return 130

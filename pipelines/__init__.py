@@ -1,0 +1,1 @@
+"""The wiring of the build half: one small file per stage, named as the stage."""

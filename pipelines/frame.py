@@ -41,33 +41,37 @@ class Frame:
         """The typed report of an earlier stage."""
         return read_report(self.root / "reports" / f"{stage}.json")
 
-    def progress(self, done: int, total: int, note: str = "") -> None:
-        """Show how far the stage is: a line that redraws in a terminal, one every 5 s elsewhere."""
-        _progress(self.stage, done, total, note)
+    @cached_property
+    def progress(self) -> "Progress":
+        """Call it with done, total and a note."""
+        return Progress(self.stage)
 
 
-_last_line = 0.0
+class Progress:
+    """Shows how far a stage is: a line that redraws in a terminal, one every 5 s elsewhere."""
 
+    def __init__(self, stage: str) -> None:
+        self._stage, self._last = stage, 0.0
 
-def _progress(stage: str, done: int, total: int, note: str) -> None:
-    global _last_line  # one stage per process
-    now, final = time.monotonic(), done >= total
-    if now - _last_line < (0.1 if sys.stdout.isatty() else 5.0) and not final:
-        return
-    _last_line = now
-    share = done / max(total, 1)
-    bar = "█" * int(24 * share) + "░" * (24 - int(24 * share))
-    line = f"{stage} {bar} {share:4.0%} {note}".rstrip()
-    if sys.stdout.isatty():
-        print(f"\r\x1b[2K{line}", end="\n" if final else "", flush=True)
-    else:
-        print(line, flush=True)
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        now, final = time.monotonic(), done >= total
+        if now - self._last < (0.1 if sys.stdout.isatty() else 5.0) and not final:
+            return
+        self._last = now
+        share = done / max(total, 1)
+        bar = "█" * int(24 * share) + "░" * (24 - int(24 * share))
+        line = f"{self._stage} {bar} {share:4.0%} {note}".rstrip()
+        if sys.stdout.isatty():
+            print(f"\r\x1b[2K{line}", end="\n" if final else "", flush=True)
+        else:
+            print(line, flush=True)
 
 
 def check_inputs(stage: str, root: Path) -> dict[str, str]:
     """Compare every file this stage reads with the digest that its producer recorded.
 
     Returns: path -> sha256 of the files read.
+
     Raises:
         Refusal: naming the file that was changed, removed or added since it was made.
     """

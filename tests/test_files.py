@@ -17,7 +17,7 @@ def test_combined_digest_is_that_of_a_sha256sum_listing(tmp_path):
     (tmp_path / "d").mkdir()
     (tmp_path / "b").write_bytes(b"1")
     (tmp_path / "d" / "a").write_bytes(b"2")
-    listing = subprocess.check_output("sha256sum b d/a | sha256sum", shell=True, cwd=tmp_path, text=True)  # noqa: S602, S607
+    listing = subprocess.check_output("sha256sum b d/a | sha256sum", shell=True, cwd=tmp_path, text=True)  # noqa: S602
     assert combined(digests(tmp_path, tmp_path)) == listing.split()[0]
 
 

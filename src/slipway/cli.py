@@ -6,6 +6,7 @@ Exit codes: 0 success · 1 a check said no (gate, scan, verification) · 2 somet
 
 import argparse
 import os
+import subprocess
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -44,11 +45,11 @@ def lock(_: argparse.Namespace) -> int:
 
 
 def build(arguments: argparse.Namespace) -> int:
-    _become(_project(), "flows.build", *(["--force", *arguments.force] if arguments.force else []))
+    _become(_project(), "flows.console", *(["--force", *arguments.force] if arguments.force else []))
 
 
 def release(arguments: argparse.Namespace) -> int:
-    _become(_project(), "flows.release", *(["--no-build"] if arguments.no_build else []))
+    _become(_project(), "flows.release_console", *(["--no-build"] if arguments.no_build else []))
 
 
 def approve(arguments: argparse.Namespace) -> int:
@@ -64,12 +65,31 @@ def approve(arguments: argparse.Namespace) -> int:
 
 
 def verify(arguments: argparse.Namespace) -> int:
-    from slipway.adapters.store import open_store
-    from slipway.release.verify import verify_reference
+    from slipway.adapters.store import LocalStore, open_store
+    from slipway.recipe import load
+    from slipway.release import keys, verify
 
-    result = verify_reference(arguments.release, Path(arguments.key) if arguments.key else None, open_store)
-    for line in result:
-        print(line)
+    public = keys.read_public(arguments.key) if arguments.key else keys.public_key(_project())
+    reference = arguments.release
+    if reference.startswith("s3://"):
+        bucket, _, prefix = reference.removeprefix("s3://").partition("/")
+        found = verify.verify(open_store(f"s3://{bucket}"), prefix, public)
+    elif Path(reference).is_dir():
+        found = verify.verify(LocalStore(reference), "", public)
+    elif "/" in reference:
+        raise UserError(f"{reference}: no such directory; name a release directory, s3://…, NAME or NAME@VERSION")
+    else:
+        root = _project()
+        name, _, version = reference.partition("@")
+        store = open_store(root=root)
+        if version:
+            found = verify.verify(store, verify.release_prefix(name, version), public)
+        else:
+            found = verify.verify_channel(store, name, load(root / "params.yaml").release.channel, public)
+    release = found.release
+    print(f"{release.name} {release.version} (release {release.sequence}): verified\n{found.uri}")
+    print(f"{found.files} files, {found.bytes:,} bytes, each as signed by key {found.signed_by[:16]}…")
+    print(f"bundle {release.manifest_sha256}")
     return 0
 
 
@@ -92,7 +112,13 @@ def scan(arguments: argparse.Namespace) -> int:
 
 
 def status(_: argparse.Namespace) -> int:
-    _become(_project(), "flows.status")
+    from slipway.adapters import servers
+
+    root = _project()
+    code = subprocess.call([sys.executable, "-m", "flows.status"], cwd=root)
+    for line in servers.status(root):
+        print(line)
+    return code
 
 
 def up(_: argparse.Namespace) -> int:

@@ -78,7 +78,7 @@ class Pii(Settings):
     phone: Literal["redact", "drop", "fail"] = "redact"
     card: Literal["redact", "drop", "fail"] = "redact"
     ip: Literal["redact", "drop", "fail"] = "redact"
-    secret: Literal["redact", "drop", "fail"] = "drop"
+    secret: Literal["redact", "drop", "fail"] = "drop"  # noqa: S105 - an action, not a password
 
 
 class Canaries(Settings):

@@ -105,7 +105,7 @@ def test_the_results_were_pushed_and_a_lost_output_is_restored(built, api):
 def test_a_failing_stage_lets_siblings_finish_and_is_named_with_its_last_lines(project, api):
     (project / "control" / "b").write_text("fail")
     code, output = tiny_project.run(project, PREFECT_API_URL=api)
-    assert code == 1
+    assert code == 2
     assert table(output) == {"a": "ran", "b": "failed", "c": "ran", "d": "skipped"}
     ending = output[output.index("slipway build: ") :]
     assert "b failed:" in ending

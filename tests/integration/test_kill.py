@@ -46,10 +46,8 @@ def _arguments(process: psutil.Process) -> list[str]:
 
 def test_a_build_killed_in_every_stage_ends_with_the_same_bytes(released, tmp_path, tiny_values):
     project = make_project(tmp_path / "killed", tiny_values)
-    rng, killed = random.Random(5), []
-    for stage in graph.stages(project / "dvc.yaml"):
-        if kill_in(project, stage, rng.uniform(0.2, 1.5)):
-            killed.append(stage)
+    rng = random.Random(5)
+    killed = [stage for stage in graph.stages(project / "dvc.yaml") if kill_in(project, stage, rng.uniform(0.2, 1.5))]
     assert len(killed) >= 7, f"too few stages were caught in the act: {killed}"
     command(project, "dvc", "repro")
     assert sha256_file(project / "bundle" / "manifest.json") == sha256_file(released / "bundle" / "manifest.json")

@@ -27,18 +27,18 @@ def judge_values(site, result, **line):
 def test_a_consistent_bundle_passes(site):
     verdict = judge(site, check(value="bits_per_byte.model.high", bound="bits_per_byte.gzip.value"))
     assert verdict.verdict == "GO", gate.explain(verdict)
-    assert verdict.lines[-1].observed == "1.95 is < 2.1"
+    assert verdict.lines[-1].observed == "1.95 < 2.1"
 
 
 @pytest.mark.parametrize(
     ("result", "line", "verdict", "words"),
     [
-        ({"x": 0.5}, {}, "GO", "0.5 is < 1"),
-        ({"x": 1}, {}, "NO-GO", "1 is not < 1"),
-        ({"x": 2}, {"relation": "above"}, "GO", "2 is > 1"),
-        ({"x": True}, {"relation": "equals"}, "GO", "1 is = 1"),
-        ({"x": False}, {"relation": "equals"}, "NO-GO", "0 is not = 1"),
-        ({"x": [0, {"y": 0.1}]}, {"value": "x.1.y"}, "GO", "0.1 is < 1"),
+        ({"x": 0.5}, {}, "GO", "0.5 < 1"),
+        ({"x": 1}, {}, "NO-GO", "1 not < 1"),
+        ({"x": 2}, {"relation": "above"}, "GO", "2 > 1"),
+        ({"x": True}, {"relation": "equals"}, "GO", "1 = 1"),
+        ({"x": False}, {"relation": "equals"}, "NO-GO", "0 not = 1"),
+        ({"x": [0, {"y": 0.1}]}, {"value": "x.1.y"}, "GO", "0.1 < 1"),
         ({"x": None}, {}, "INCONCLUSIVE", "`x` was not measured"),
         ({"x": 1, "y": None}, {"bound": "y"}, "INCONCLUSIVE", "`y` was not measured"),
         ({}, {}, "NO-GO", "no `x`"),
