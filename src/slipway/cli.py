@@ -211,9 +211,10 @@ COMMANDS = {
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="slipway", description="Takes an open-weight model from data to a signed release that a stranger can check.",
+        prog="slipway",
+        description="Takes an open-weight model from data to a signed release that a stranger can check.",
         epilog="Numbers live in params.yaml, stages in dvc.yaml. `slipway COMMAND --help` says more.",
-    )  # fmt: skip
+    )
     parser.add_argument("--version", action="version", version=f"slipway {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     subs = {}

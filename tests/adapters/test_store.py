@@ -35,7 +35,7 @@ def test_what_was_created_is_read_listed_and_streamed(store):
     store.create("releases/a/v10/z", b"12")
     assert store.read("releases/a/v1/x/y.json")[0] == b"{}"
     assert store.list("releases/a/v1") == {"releases/a/v1/x/y.json": 2}, "v10 is another folder"
-    assert list(store.list()) == ["releases/a/v1/x/y.json", "releases/a/v10/z"]
+    assert list(store.list("releases")) == ["releases/a/v1/x/y.json", "releases/a/v10/z"]
     with store.open("releases/a/v10/z") as stream:
         assert stream.read(1) + stream.read() == b"12"
 
@@ -112,12 +112,12 @@ def test_a_key_cannot_leave_a_local_store(tmp_path, key):
         LocalStore(tmp_path / "store").create(key, b"")
 
 
-def test_a_local_store_lists_no_temporary_file_and_no_link(tmp_path):
+def test_a_local_store_keeps_temporary_files_apart_and_refuses_links(tmp_path):
     store = LocalStore(tmp_path)
     store.create("a/b", b"1")
     store.swap("p", b"1", None)
     (tmp_path / ".tmp" / "left-by-a-kill").write_bytes(b"half")
-    assert list(store.list()) == ["a/b", "p"]
+    assert list(store.list("a")) == ["a/b"]
     (tmp_path / "a" / "link").symlink_to(tmp_path / "p")
     with pytest.raises(UserError, match="link: not a regular file"):
         store.list("a")

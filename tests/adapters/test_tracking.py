@@ -110,7 +110,8 @@ def test_a_bundle_is_one_version(project, run_id):
     assert tracking.mark_released(project, "tiny", digest) == first
     assert tracking.mark_released(project, "tiny", "00" * 32) is None
     assert str(mlflow.get_model_version_by_alias("tiny", "released").version) == first
-    held = mlflow.list_logged_model_artifacts(version.model_id)
+    (model,) = mlflow.search_logged_models([mlflow.get_experiment_by_name("tiny").experiment_id])
+    held = mlflow.list_logged_model_artifacts(model.model_id)
     assert {item.path for item in held} == {"manifest.json", "README.md", "config.json", "report.html"}
 
 

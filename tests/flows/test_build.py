@@ -183,7 +183,7 @@ def test_force_runs_a_stage_again_and_refuses_a_name_that_is_none(built, api):
     assert table(output)["c"] == "ran"
     assert len(spans(project, "c")) == runs + 2
     code, output = tiny_project.run(project, "--force", "trian", PREFECT_API_URL=api)
-    assert code == 1
+    assert code == 2
     assert "--force trian: no such stage in dvc.yaml; there are a, " in output
 
 

@@ -88,9 +88,15 @@ def command(
 ) -> str:
     """Run a command in the project; its output, after checking the exit code."""
     done = subprocess.run(
-        arguments, cwd=project, env=environment(project) | (env or {}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, timeout=timeout, check=False,
-    )  # fmt: skip
+        arguments,
+        cwd=project,
+        env=environment(project) | (env or {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
     assert done.returncode == expect, (
         f"{' '.join(arguments)} ended with {done.returncode}, expected {expect}:\n{done.stdout[-6000:]}"
     )

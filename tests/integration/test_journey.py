@@ -83,7 +83,8 @@ def test_an_added_file_is_refused_by_name(released, tmp_path):
 def test_a_third_party_loads_the_release_and_generates(released):
     code = (
         "import sys\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n"
-        "model = AutoModelForCausalLM.from_pretrained(sys.argv[1]); tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])\n"
+        "model = AutoModelForCausalLM.from_pretrained(sys.argv[1])\n"
+        "tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])\n"
         "ids = tokenizer('Return the', return_tensors='pt')\n"
         "print(model.generate(**ids, max_new_tokens=8, do_sample=False).shape[1] - ids['input_ids'].shape[1])"
     )
@@ -121,7 +122,7 @@ def test_mlflow_holds_one_run_and_one_version(released):
     assert found["loss"] > 10
     assert found["artifacts"]
     assert found["tags"]["slipway.bundle_digest"] == sha256_file(released / "bundle" / "manifest.json")
-    assert found["alias"] == "1"
+    assert str(found["alias"]) == "1"
 
 
 def test_a_flipped_byte_in_a_bundle_is_refused_by_name(released, copy_of):

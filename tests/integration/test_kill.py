@@ -19,7 +19,7 @@ pytestmark = pytest.mark.journey
 
 
 def kill_in(project: Path, stage: str, delay: float) -> bool:
-    """Start `dvc repro`, SIGKILL its whole process group `delay` seconds after `stage` began; False if it was too late."""
+    """Start `dvc repro`, SIGKILL its group `delay` seconds after `stage` began; False if that was too late."""
     process = subprocess.Popen(
         ["dvc", "--wait-for-lock", "repro"], cwd=project, env=environment(project), start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

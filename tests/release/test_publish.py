@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from slipway.adapters.store import LocalStore, open_store
+from slipway.adapters.store import LocalStore
 from slipway.errors import Refusal, UserError
 from slipway.release import publish, verify
 from slipway.release.bundle import manifest
@@ -31,13 +31,12 @@ def test_a_release_is_the_bundle_with_statement_and_signature(site):
     assert verified.release.predecessor is None
 
 
-def test_a_plain_copy_verifies_here_and_with_model_signing(site, tmp_path, monkeypatch):
+def test_a_plain_copy_verifies_here_and_with_model_signing(site, tmp_path):
     site.release()
     copy = shutil.copytree(place(site), tmp_path / "copy")
     public = tmp_path / "key.pub"
     public.write_bytes(site.public)
-    monkeypatch.chdir(tmp_path)
-    assert "tiny v1" in verify.verify_reference("copy", public, open_store)[0]
+    assert verify.verify(LocalStore(copy), "", site.public).release.version == "v1"
     command = ["verify", "key", str(copy), "--signature", str(copy / "model.sig"), "--public_key", str(public)]
     done = subprocess.run(
         [sys.executable, "-m", "model_signing", *command], capture_output=True, text=True, check=False
@@ -73,13 +72,17 @@ def test_a_missing_file_is_refused_and_named(site, name):
         verify.verify(site.store, PREFIX, site.public)
 
 
-@pytest.mark.parametrize("name", ["evil.py", ".git/evil.py", ".gitattributes", ".tmp/x", "records/extra.json"])
+@pytest.mark.parametrize(
+    "name", ["evil.py", ".git/evil.py", ".gitattributes", ".tmp/x", ".swap.lock", "records/extra.json"]
+)
 def test_an_added_file_is_refused_and_named(site, name):
     site.release()
     (place(site) / name).parent.mkdir(exist_ok=True)
     (place(site) / name).write_bytes(b"x")
     with pytest.raises(Refusal, match=rf"{name}: not covered by the signature"):
-        verify.verify(LocalStore(place(site).parent), "v1", site.public)
+        verify.verify(LocalStore(place(site)), "", site.public)
+    with pytest.raises(Refusal, match=rf"{name}: not covered by the signature"):
+        verify.verify(site.store, PREFIX, site.public)
 
 
 def test_another_key_is_refused(site, tmp_path):
@@ -241,19 +244,3 @@ def test_an_interrupted_publish_is_finished_from_another_machine(site, count):
     assert site.seal() == claim
     assert site.send(claim).present == count
     verify.verify_channel(site.store, "tiny", "stable", site.public)
-
-
-def test_references(site, tmp_path, monkeypatch):
-    site.release()
-    public = tmp_path / "key.pub"
-    public.write_bytes(site.public)
-    monkeypatch.setenv("SLIPWAY_STORE", str(site.store.root))
-    for reference in ("tiny", "tiny@v1", str(place(site))):
-        assert "tiny v1" in verify.verify_reference(reference, public, open_store)[0]
-    with pytest.raises(UserError, match="no such directory"):
-        verify.verify_reference("./nothing", public, open_store)
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="--key"):
-        verify.verify_reference("tiny", None, open_store)
-    (tmp_path / "link").symlink_to(place(site))
-    assert "tiny v1" in verify.verify_reference("link", public, open_store)[0]

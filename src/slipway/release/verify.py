@@ -5,15 +5,13 @@ verified by the same lines. No network but the store's, no clock but for the exp
 """
 
 import hashlib
-from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from slipway.errors import Refusal, UserError
+from slipway.errors import Refusal
 from slipway.files import sha256_bytes
 from slipway.records import Record
-from slipway.release import keys, signature, statement
+from slipway.release import signature, statement
 from slipway.release.bundle import manifest
 from slipway.release.envelope import unseal
 
@@ -164,41 +162,3 @@ def verify_channel(store: Reader, name: str, channel: str, public: bytes, now: d
     if found != (name, pointer.version, pointer.sequence, pointer.manifest_sha256):
         raise Refusal(f"{verified.uri}: a signed release, but not the one that the channel names; do not use it")
     return verified
-
-
-def verify_reference(reference: str, key: Path | None, open_store: Callable[[str | None], Reader]) -> list[str]:
-    """What `slipway verify` says of a directory, an `s3://` address, NAME (its channel) or NAME@VERSION in the store.
-
-    Args:
-        reference: what to verify.
-        key: public key file (PEM); without it, this project's own.
-        open_store: makes a store from a URL, or the default store from None.
-
-    Raises:
-        Refusal: if anything does not hold, naming the file.
-        UserError: if there is no such directory, or no key.
-    """
-    public = keys.read_public(key) if key else keys.public_key()
-    path = Path(reference)
-    if reference.startswith("s3://"):
-        parent, _, name = reference.rstrip("/").rpartition("/")
-        verified = verify(open_store(parent), name, public)
-    elif path.is_dir():
-        # From the folder above, so that nothing inside the release can hide among the store's own files.
-        path = path.resolve()
-        verified = verify(open_store(str(path.parent)), path.name, public)
-    elif "/" in reference:
-        raise UserError(f"{reference}: no such directory; name a release directory, s3://…, NAME or NAME@VERSION")
-    elif "@" in reference:
-        name, _, version = reference.partition("@")
-        verified = verify(open_store(None), release_prefix(name, version), public)
-    else:
-        verified = verify_channel(open_store(None), reference, "stable", public)
-    release = verified.release
-    return [
-        f"verified: {release.name} {release.version} (release {release.sequence})",
-        f"where:    {verified.uri}",
-        f"bundle:   {release.manifest_sha256}",
-        f"files:    {verified.files}, {verified.bytes / 1e6:.1f} MB, every byte as signed",
-        f"key:      sha256 {verified.signed_by}",
-    ]

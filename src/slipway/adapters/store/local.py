@@ -1,6 +1,6 @@
 """A store in a local directory: atomic by rename, create-only by hard link, flushed to disk.
 
-Temporary files lie in `.tmp` beside the objects, so that no reader and no listing ever meets one.
+Temporary files lie in `.tmp` at the root, so that no reader of a release ever meets one.
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import BinaryIO
 from slipway.errors import UserError
 from slipway.files import sha256_bytes
 
-_HIDDEN = (".tmp", ".swap.lock")
+_OWN = (".tmp", ".swap.lock")
 
 
 class LocalStore:
@@ -26,12 +26,15 @@ class LocalStore:
 
     def _path(self, key: str) -> Path:
         parts = key.split("/")
-        if not all(parts) or {".", ".."} & set(parts) or "\\" in key or "\0" in key or parts[0] in _HIDDEN:
+        if not all(parts) or {".", ".."} & set(parts) or "\\" in key or "\0" in key or parts[0] in _OWN:
             raise UserError(f"{key!r} is no key of a store; use a relative path without `..`")
         return self.root.joinpath(*parts)
 
     def list(self, prefix: str = "") -> dict[str, int]:
         """Key -> bytes of every object whose key begins with `prefix` (a folder, with or without `/`).
+
+        Without a prefix the store's own files are listed too: in a release directory that is verified as it stands,
+        nothing may hide behind their names.
 
         Raises:
             UserError: at a symbolic link or another thing that is no regular file; a release holds none.
@@ -39,9 +42,6 @@ class LocalStore:
         top = self._path(prefix.rstrip("/")) if prefix.rstrip("/") else self.root
         found: dict[str, int] = {}
         for folder, names, files in os.walk(top):
-            if Path(folder) == self.root:
-                names[:] = [name for name in names if name not in _HIDDEN]
-                files = [name for name in files if name not in _HIDDEN]  # noqa: PLW2901
             for name in (*files, *(n for n in names if Path(folder, n).is_symlink())):
                 path = Path(folder, name)
                 if path.is_symlink() or not path.is_file():

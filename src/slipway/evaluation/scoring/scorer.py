@@ -34,7 +34,7 @@ class Scorer:
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, context: int, batch_tokens: int = 4096, batch_logits: int = 1 << 23
+        self, model: Any, tokenizer: Any, context: int, batch_tokens: int = 2048, batch_logits: int = 1 << 22
     ) -> None:
         if tokenizer.eos_token_id is None:
             raise UserError("the tokenizer names no end-of-text token; set `eos_token` in tokenizer_config.json")
@@ -216,6 +216,8 @@ class Scorer:
         logits = self.model(inputs, logits_to_keep=kept, use_cache=False, **arguments).logits
         lines = np.repeat(np.arange(len(batch)), [len(row.scored) for row in batch])
         places = np.concatenate([row.scored for row in batch]) - first
-        targets = torch.from_numpy(np.concatenate([row.targets for row in batch])).to(device)
-        chosen = logits[torch.from_numpy(lines).to(device), torch.from_numpy(places).to(device)].float()
-        return (chosen.gather(1, targets[:, None])[:, 0] - chosen.logsumexp(-1)).double().cpu().numpy()
+        targets = np.concatenate([row.targets for row in batch])
+        where = [torch.from_numpy(index).to(device) for index in (lines, places, targets)]
+        # Nearly all kept positions are scored, so normalising them in place beats copying out the scored ones.
+        scores = logits[where[0], where[1], where[2]].float() - logits.float().logsumexp(-1)[where[0], where[1]]
+        return scores.double().cpu().numpy()
