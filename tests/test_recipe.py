@@ -1,9 +1,13 @@
 """The recipe refuses what it does not know, and says what it would have understood."""
 
+from pathlib import Path
+
 import pytest
 
 from slipway.errors import UserError
 from slipway.recipe import load, parse
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_the_default_recipe_is_complete(values):
@@ -80,3 +84,8 @@ def test_a_yaml_file_that_is_no_mapping(tmp_path, content):
 def test_a_missing_file(tmp_path):
     with pytest.raises(UserError, match="no such recipe"):
         load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.name)
+def test_the_recipes_to_start_from_are_complete(path):
+    assert load(path).release.gate

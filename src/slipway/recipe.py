@@ -81,7 +81,7 @@ def _explain(error: Any) -> str:
         hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(sorted(_siblings(location)))}"
         return f"{where}: unknown key; {hint}"
     if error["type"] == "missing":
-        return f"{where}: missing; add it (recipes/pydocs.yaml shows a complete file)"
+        return f"{where}: missing; add it (recipes/own-data.yaml is a complete file)"
     return f"{where}: {error['msg'].lower()}, found {json.dumps(error['input'], default=str)[:80]}"
 
 
@@ -109,7 +109,7 @@ def load(path: str | Path = "params.yaml") -> Recipe:
     try:
         values = YAML(typ="safe").load(Path(path).read_text("utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such recipe; run inside a project, or copy recipes/pydocs.yaml") from None
+        raise UserError(f"{path}: no such recipe; run inside a project, or copy recipes/own-data.yaml") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not readable as YAML: {error}") from None
     return parse(values, str(path))
