@@ -1,11 +1,7 @@
 """Wiring of `evaluate`: model and held-out data in, report and answered questions out."""
 
-import torch
-
 from pipelines.frame import Frame, run
 from slipway.evaluation.documents import read_documents, read_texts
-from slipway.evaluation.report import evaluate, write_answers
-from slipway.evaluation.scoring import Scorer
 from slipway.files import sha256_file
 from slipway.model.load import load
 from slipway.records import EvaluateReport
@@ -13,6 +9,11 @@ from slipway.records import EvaluateReport
 
 def main(frame: Frame) -> EvaluateReport:
     """Measure, keep every answered question, and say the figures in one line each."""
+    import torch
+
+    from slipway.evaluation.report import evaluate, write_answers
+    from slipway.evaluation.scoring import Scorer
+
     recipe, root = frame.recipe, frame.root
     torch.set_num_threads(recipe.train.threads)
     torch.use_deterministic_algorithms(mode=True)
@@ -31,11 +32,11 @@ def main(frame: Frame) -> EvaluateReport:
     )
     write_answers(answers, root / "reports/evaluate_items.parquet")
     for name, measure in report.bits_per_byte.items():
-        print(f"evaluate: {name}: {measure.value:.3f} bits per byte", flush=True)
+        print(f"{name}: {measure.value:.3f} bits per byte", flush=True)
     for name, choice in report.choices.items():
-        print(f"evaluate: {name}: {choice.accuracy.value:.1%} right, chance {choice.chance:.0%}", flush=True)
+        print(f"{name}: {choice.accuracy.value:.1%} right, chance {choice.chance:.0%}", flush=True)
     for name, reason in report.choices_left_out.items():
-        print(f"evaluate: {name} left out: {reason}", flush=True)
+        print(f"{name} left out: {reason}", flush=True)
     return report
 
 

@@ -51,7 +51,9 @@ class Progress:
     """Shows how far a stage is: a line that redraws in a terminal, one every 5 s elsewhere."""
 
     def __init__(self, stage: str) -> None:
-        self._stage, self._last = stage, 0.0
+        # Under `slipway build` every line carries the stage's name already.
+        self._name = "" if os.environ.get("SLIPWAY_SUPERVISOR_PID") else f"{stage} "
+        self._last = 0.0
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         now, final = time.monotonic(), done >= total
@@ -60,7 +62,7 @@ class Progress:
         self._last = now
         share = done / max(total, 1)
         bar = "█" * int(24 * share) + "░" * (24 - int(24 * share))
-        line = f"{self._stage} {bar} {share:4.0%} {note}".rstrip()
+        line = f"{self._name}{bar} {share:4.0%} {note}".rstrip()
         if sys.stdout.isatty():
             print(f"\r\x1b[2K{line}", end="\n" if final else "", flush=True)
         else:
@@ -136,4 +138,4 @@ def run(stage: str, body: Callable[[Frame], Record]) -> None:
             raise
         print(f"{stage}: {error.strerror}: {error.filename or 'no file named'}", file=sys.stderr, flush=True)
         sys.exit(2)
-    print(f"{stage}: done in {time.perf_counter() - started:.1f} s, {len(record.outputs)} files", flush=True)
+    print(f"done in {time.perf_counter() - started:.1f} s, {len(record.outputs)} files", flush=True)

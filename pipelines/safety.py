@@ -1,9 +1,6 @@
 """Wiring of `safety`: model and planted canaries in, the battery's report out."""
 
-import torch
-
 from pipelines.frame import Frame, run
-from slipway.evaluation.scoring import Scorer
 from slipway.files import sha256_file
 from slipway.model.load import load
 from slipway.records import SafetyReport
@@ -12,6 +9,10 @@ from slipway.safety import battery
 
 def main(frame: Frame) -> SafetyReport:
     """Run the battery, and say in one line each what it found."""
+    import torch
+
+    from slipway.evaluation.scoring import Scorer
+
     recipe, root = frame.recipe, frame.root
     torch.set_num_threads(recipe.train.threads)
     torch.use_deterministic_algorithms(mode=True)
@@ -26,7 +27,7 @@ def main(frame: Frame) -> SafetyReport:
     )
     for probe in report.probes.values():
         figures = ", ".join(f"{name} {measure.value:.3g}" for name, measure in probe.measures.items())
-        print(f"safety: {probe.name}: {figures or f'{probe.status}: {probe.reason}'}", flush=True)
+        print(f"{probe.name}: {figures or f'{probe.status}: {probe.reason}'}", flush=True)
     return report
 
 

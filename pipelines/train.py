@@ -1,10 +1,5 @@
 """Train the model on packed tokens; metrics go to MLflow while it runs, if a run is open."""
 
-import os
-
-# On a shared machine, threads that spin while they wait cost more than they bring; read when torch is loaded.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 from pipelines.frame import Frame, run
 from slipway.adapters.tracking import metric_sink
 from slipway.files import combined
@@ -26,7 +21,7 @@ def main(frame: Frame) -> TrainReport:
             work=frame.root / ".slipway" / "checkpoints",
             log=log,
             progress=frame.progress,
-            say=lambda text: print(f"train: {text}", flush=True),
+            say=lambda text: print(text, flush=True),
         )
 
 

@@ -39,8 +39,7 @@ def lock(_: argparse.Namespace) -> int:
     from slipway.recipe import load
 
     root = _project()
-    for line in write_lock(load(root / "params.yaml"), root):
-        print(line)
+    print(*write_lock(load(root / "params.yaml"), root), sep="\n")
     return 0
 
 
@@ -89,7 +88,6 @@ def verify(arguments: argparse.Namespace) -> int:
     release = found.release
     print(f"{release.name} {release.version} (release {release.sequence}): verified\n{found.uri}")
     print(f"{found.files} files, {found.bytes:,} bytes, each as signed by key {found.signed_by[:16]}…")
-    print(f"bundle {release.manifest_sha256}")
     return 0
 
 
@@ -116,8 +114,7 @@ def status(_: argparse.Namespace) -> int:
 
     root = _project()
     code = subprocess.call([sys.executable, "-m", "flows.status"], cwd=root)
-    for line in servers.status(root):
-        print(line)
+    print(*servers.status(root), sep="\n")
     return code
 
 
@@ -219,9 +216,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     subs = {}
     for function, (summary, text) in COMMANDS.items():
-        sub = commands.add_parser(function.__name__, help=summary, description=textwrap.dedent(text).strip())
-        sub.set_defaults(function=function)
-        subs[function.__name__] = sub
+        subs[function.__name__] = commands.add_parser(
+            function.__name__, help=summary, description=textwrap.dedent(text)
+        )
+        subs[function.__name__].set_defaults(function=function)
     subs["build"].add_argument("--force", nargs="+", metavar="STAGE", help="run these stages even if nothing changed")
     subs["release"].add_argument("--no-build", action="store_true", help="release bundle/ as it is, or refuse")
     subs["approve"].add_argument("--as", dest="name", required=True, metavar="NAME", help="your name in the recipe")

