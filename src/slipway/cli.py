@@ -5,10 +5,10 @@ Exit codes: 0 success · 1 a check said no (gate, scan, verification) · 2 somet
 """
 
 import argparse
+import inspect
 import os
 import subprocess
 import sys
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -35,23 +35,44 @@ def _become(root: Path, module: str, *arguments: str) -> NoReturn:
 
 
 def lock(_: argparse.Namespace) -> int:
+    """Write inputs.lock: version and sha256 of everything the recipe reads.
+
+    Looks at every source of the recipe, writes inputs.lock and prints what changed. The build refuses
+    a source that differs from the lock, so run this when you mean to take in new data.
+    """
     from slipway.data.sources.lock import write_lock
     from slipway.recipe import load
 
     root = _project()
-    print(*write_lock(load(root / "params.yaml"), root), sep="\n")
+    print("inputs.lock written; against the one before:")
+    print(*(f"  {line}" for line in write_lock(load(root / "params.yaml"), root)), sep="\n")
     return 0
 
 
 def build(arguments: argparse.Namespace) -> int:
+    """Run the stages whose inputs changed.
+
+    Runs what is stale in dvc.yaml as a Prefect flow: console, time and cache hit per stage, independent
+    stages side by side. Ctrl-C is safe: the next build carries on, training from its last checkpoint.
+    """
     _become(_project(), "flows.console", *(["--force", *arguments.force] if arguments.force else []))
 
 
 def release(arguments: argparse.Namespace) -> int:
+    """Build, then gate, approve, sign, register, publish and verify.
+
+    Builds what is stale and releases the bundle to the store (SLIPWAY_STORE: a directory or
+    s3://bucket/prefix; default .slipway/store). Every step is idempotent; after a crash, run it again.
+    """
     _become(_project(), "flows.release_console", *(["--no-build"] if arguments.no_build else []))
 
 
 def approve(arguments: argparse.Namespace) -> int:
+    """Sign your approval of the bundle as it is now.
+
+    Signs the digest of bundle/ with your own key. A changed byte voids the approval. Who may approve,
+    and how many must, is in the recipe under release.approval.
+    """
     from slipway.release.approval import approve as sign_approval
     from slipway.release.bundle import manifest
 
@@ -64,6 +85,11 @@ def approve(arguments: argparse.Namespace) -> int:
 
 
 def verify(arguments: argparse.Namespace) -> int:
+    """Check signature, statement and every byte of a release.
+
+    RELEASE is a directory (any plain copy of a release), s3://bucket/prefix/releases/NAME/VERSION, or
+    NAME or NAME@VERSION in the store. Needs the public key and no network for a directory.
+    """
     from slipway.adapters.store import LocalStore, open_store
     from slipway.recipe import load
     from slipway.release import keys, verify
@@ -92,6 +118,11 @@ def verify(arguments: argparse.Namespace) -> int:
 
 
 def scan(arguments: argparse.Namespace) -> int:
+    """Scan files or directories as a release would be.
+
+    A directory is judged as a bundle, a file as if it stood in one. Nothing is loaded or executed; what
+    is not known to be safe is refused.
+    """
     from slipway.scan.verdict import scan as examine
 
     limit = arguments.max_file_bytes
@@ -110,6 +141,10 @@ def scan(arguments: argparse.Namespace) -> int:
 
 
 def status(_: argparse.Namespace) -> int:
+    """Show stages, the last release and the servers.
+
+    Shows which stages are up to date, how far the last release got, and which servers run.
+    """
     from slipway.adapters import servers
 
     root = _project()
@@ -119,6 +154,10 @@ def status(_: argparse.Namespace) -> int:
 
 
 def up(_: argparse.Namespace) -> int:
+    """Start Prefect, MLflow and the scheduler on localhost.
+
+    Starts both servers and a worker that runs the schedules in prefect.yaml, and prints their URLs.
+    """
     from slipway.adapters import servers
 
     servers.up(_project())
@@ -126,6 +165,10 @@ def up(_: argparse.Namespace) -> int:
 
 
 def down(_: argparse.Namespace) -> int:
+    """Stop what `slipway up` started.
+
+    Stops the worker and both servers. Their data stays in .slipway/.
+    """
     from slipway.adapters import servers
 
     servers.down(_project())
@@ -133,6 +176,10 @@ def down(_: argparse.Namespace) -> int:
 
 
 def doctor(_: argparse.Namespace) -> int:
+    """Look for what would go wrong.
+
+    Checks Python, git, pins, disk, recipe, inputs, environment and keys. Reads only.
+    """
     from slipway.data.sources.lock import check_lock
     from slipway.doctor import examine
     from slipway.recipe import load
@@ -146,64 +193,7 @@ def doctor(_: argparse.Namespace) -> int:
     return 1 if faults else 0
 
 
-COMMANDS = {
-    lock: (
-        "write inputs.lock: version and sha256 of everything the recipe reads",
-        """
-        Looks at every source of the recipe, writes inputs.lock and prints what changed. The build refuses
-        a source that differs from the lock, so run this when you mean to take in new data.""",
-    ),
-    build: (
-        "run the stages whose inputs changed",
-        """
-        Runs what is stale in dvc.yaml as a Prefect flow: console, time and cache hit per stage, independent
-        stages side by side. Ctrl-C is safe: the next build carries on, training from its last checkpoint.""",
-    ),
-    release: (
-        "build, then gate, approve, sign, register, publish and verify",
-        """
-        Builds what is stale and releases the bundle to the store (SLIPWAY_STORE: a directory or
-        s3://bucket/prefix; default .slipway/store). Every step is idempotent; after a crash, run it again.""",
-    ),
-    approve: (
-        "sign your approval of the bundle as it is now",
-        """
-        Signs the digest of bundle/ with your own key. A changed byte voids the approval. Who may approve,
-        and how many must, is in the recipe under release.approval.""",
-    ),
-    verify: (
-        "check signature, statement and every byte of a release",
-        """
-        RELEASE is a directory (any plain copy of a release), s3://bucket/prefix/releases/NAME/VERSION, or
-        NAME or NAME@VERSION in the store. Needs the public key and no network for a directory.""",
-    ),
-    scan: (
-        "scan files or directories as a release would be",
-        """
-        A directory is judged as a bundle, a file as if it stood in one. Nothing is loaded or executed; what
-        is not known to be safe is refused.""",
-    ),
-    status: (
-        "show stages, the last release and the servers",
-        """
-        Shows which stages are up to date, how far the last release got, and which servers run.""",
-    ),
-    up: (
-        "start Prefect, MLflow and the scheduler on localhost",
-        """
-        Starts both servers and a worker that runs the schedules in prefect.yaml, and prints their URLs.""",
-    ),
-    down: (
-        "stop what `slipway up` started",
-        """
-        Stops the worker and both servers. Their data stays in .slipway/.""",
-    ),
-    doctor: (
-        "look for what would go wrong",
-        """
-        Checks Python, git, pins, disk, recipe, inputs, environment and keys. Reads only.""",
-    ),
-}
+COMMANDS = (lock, build, release, approve, verify, scan, status, up, down, doctor)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -215,11 +205,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"slipway {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     subs = {}
-    for function, (summary, text) in COMMANDS.items():
-        subs[function.__name__] = commands.add_parser(
-            function.__name__, help=summary, description=textwrap.dedent(text)
-        )
-        subs[function.__name__].set_defaults(function=function)
+    for function in COMMANDS:
+        summary, _, text = inspect.getdoc(function).partition("\n\n")  # type: ignore[union-attr]
+        name = function.__name__
+        subs[name] = commands.add_parser(name, help=summary[0].lower() + summary[1:-1], description=f"{summary} {text}")
+        subs[name].set_defaults(function=function)
     subs["build"].add_argument("--force", nargs="+", metavar="STAGE", help="run these stages even if nothing changed")
     subs["release"].add_argument("--no-build", action="store_true", help="release bundle/ as it is, or refuse")
     subs["approve"].add_argument("--as", dest="name", required=True, metavar="NAME", help="your name in the recipe")

@@ -204,14 +204,14 @@ def test_a_server_that_does_not_start_says_why(project):
     code, output = tiny_project.run(
         project, PREFECT_API_DATABASE_CONNECTION_URL="sqlite+aiosqlite:////proc/none/prefect.db"
     )
-    assert code == 1
+    assert code == 2
     assert "Prefect's temporary server ended with exit code" in output
     assert "unable to open database file" in output
 
 
 def test_an_address_that_does_not_answer_is_named(project):
     code, output = tiny_project.run(project, PREFECT_API_URL="http://127.0.0.1:9/api")
-    assert code == 1
+    assert code == 2
     assert "PREFECT_API_URL=http://127.0.0.1:9/api does not answer" in output
 
 

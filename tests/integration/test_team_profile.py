@@ -142,7 +142,7 @@ def test_a_build_runs_under_the_team_profile(team, tmp_path):
     assert any(path.is_file() for path in (tmp_path / "team-remote").rglob("*"))
 
     code, output = tiny_project.run(project, "--force", "a", **{**env, "PREFECT_API_AUTH_STRING": "slipway:wrong"})
-    assert code == 1
+    assert code == 2
     assert "PREFECT_API_AUTH_STRING" in output
 
 

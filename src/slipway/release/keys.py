@@ -5,6 +5,7 @@ Local use gets an EC P-256 pair under `.slipway/keys/`, made on first use. `SLIP
 """
 
 import os
+import secrets
 from pathlib import Path
 
 from slipway.errors import Refusal, UserError
@@ -59,7 +60,7 @@ def generate(path: Path) -> Path:
     path.parent.chmod(0o700)
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     write_atomic(draft, pem, mode=0o600)
     try:
         os.link(draft, path)

@@ -78,7 +78,7 @@ def _choices(material: Material) -> Section:
             ["this model"],
             [accuracy.value],
             [(accuracy.low, accuracy.high)],
-            unit=f"accuracy, n = {accuracy.n:,}, 95 % interval {interval(accuracy)} ({accuracy.method})",
+            unit=f"accuracy, n = {accuracy.n:,}, 95 %: {interval(accuracy)}",
             emphasis=["this model"],
             reference=("chance", choice.chance),
         )
