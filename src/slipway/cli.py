@@ -44,8 +44,8 @@ def lock(_: argparse.Namespace) -> int:
     from slipway.recipe import load
 
     root = _project()
-    print("inputs.lock written; against the one before:")
-    print(*(f"  {line}" for line in write_lock(load(root / "params.yaml"), root)), sep="\n")
+    lines = write_lock(load(root / "params.yaml"), root)
+    print("inputs.lock written; against the one before:", *lines, sep="\n  ")
     return 0
 
 

@@ -140,6 +140,21 @@ def test_a_flipped_byte_in_an_artifact_is_refused_by_name(released, copy_of):
     assert re.search(r"models/trained/model\.safetensors: sha256 is", output)
 
 
+def test_a_flipped_byte_in_dvcs_cache_is_refused_by_name(released, copy_of):
+    project = copy_of(released)
+    weights = project / "models" / "trained" / "model.safetensors"
+    data = weights.read_bytes()
+    (cached,) = [
+        path for path in (project / ".dvc" / "cache").rglob("*") if path.is_file() and path.read_bytes() == data
+    ]
+    flip(cached)
+    cached.chmod(0o444)  # as DVC leaves it, and trusts it without hashing it again
+    weights.unlink()
+    command(project, "dvc", "checkout", "--force", "train")
+    output = command(project, sys.executable, "-m", "pipelines.evaluate", expect=1)
+    assert re.search(r"models/trained/model\.safetensors: sha256 is", output)
+
+
 def test_data_that_is_not_as_locked_is_refused_by_name(tmp_path, tiny_values):
     source = {"kind": "text", "name": "mine", "path": "mine/*.txt", "licence": "MIT"}
     project = make_project(
