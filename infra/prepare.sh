@@ -1,5 +1,5 @@
 #!/bin/sh
-# Once per installation, harmless to repeat: the bucket, DVC's remote, the work pool, the deployments.
+# Once per installation, harmless to repeat: the bucket, the work pool, the deployments.
 set -eu
 python - <<'PYTHON'
 import boto3
@@ -15,7 +15,6 @@ except ClientError as error:
     s3.create_bucket(Bucket=bucket)
 s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
 PYTHON
-dvc remote add --force --local team s3://slipway/dvc
 export PYTHONPATH="$SLIPWAY_ROOT"
 prefect --no-prompt work-pool inspect local >/dev/null 2>&1 || prefect --no-prompt work-pool create local --type process
 prefect --no-prompt deploy --all

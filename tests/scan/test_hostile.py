@@ -186,6 +186,8 @@ CASES = {
     "javascript address": (MD, card("[x](JaVaScRiPt:alert(1))"), "card.script"),
     "javascript address, hidden": (MD, card("[x](java&#10;script:alert(1))"), "card.script"),
     "data address": (MD, card("[x](data:text/html;base64,AAAA)"), "card.script"),
+    "script between lone ticks": (MD, card("a ` b\n\n<script>x</script>\n\nc ` d"), "card.html"),
+    "style in a drawing": (HTML, page("<svg><style><p onclick=x></style></svg>"), "html.active"),
     "YAML tag": (MD, "---\na: !!python/object/apply:os.system [id]\n---\n", "card.yaml"),
     "YAML local tag": (MD, "---\na: !evil x\n---\n", "card.yaml"),
     "YAML alias": (MD, "---\na: &x [1]\nb: *x\n---\n", "card.yaml"),
@@ -280,6 +282,11 @@ def test_a_bundle_that_is_a_link_is_refused(bare, tmp_path):
 def test_a_hard_link_is_refused(bare, tmp_path):
     os.link(bare / "LICENSE", tmp_path / "other-name")
     assert [finding.rule for finding in scan(bare, LIMIT).findings] == ["file.hardlink"]
+
+
+def test_what_a_store_keeps_once_for_two_releases_is_no_fault(bare, tmp_path):
+    os.link(bare / "LICENSE", tmp_path / "other-name")
+    assert scan(bare, LIMIT, shared=True).passed
 
 
 def test_a_pipe_is_refused_without_waiting_for_it(bare):

@@ -27,7 +27,7 @@ class Identity(Record):
     name: str
     version: str
     sequence: int
-    """Place in the line of releases of this name, from 1; a reader who saw n refuses less than n."""
+    """Place in the line of releases of this name, from 1."""
     predecessor: str | None
     """Manifest digest of the release that the channel held before; None for the first."""
     manifest_sha256: str

@@ -60,13 +60,13 @@ def _judge_name(name: str) -> Iterator[Finding]:
             return
 
 
-def _judge_entry(name: str, state: os.stat_result, limit: int) -> Iterator[Finding]:
+def _judge_entry(name: str, state: os.stat_result, limit: int, *, shared: bool) -> Iterator[Finding]:
     if stat.S_ISLNK(state.st_mode):
         yield _refuse("file.symlink", name, "is a symbolic link", "replace it by a copy of the file")
     elif not stat.S_ISREG(state.st_mode):
         yield _refuse("file.special", name, "is neither a file nor a directory", "leave it out of the release")
     else:
-        if state.st_nlink > 1:
+        if state.st_nlink > 1 and not shared:
             reason = f"has {state.st_nlink} hard links, so it can be changed through another name"
             yield _refuse("file.hardlink", name, reason, "replace it by a copy of the file")
         if state.st_size > limit:
@@ -92,12 +92,15 @@ def entries(root: Path) -> Iterator[tuple[str, os.stat_result]]:
     yield from sorted(found, key=lambda item: os.fsencode(item[0]))
 
 
-def judge(listed: list[tuple[str, os.stat_result]], limit: int) -> tuple[dict[str, int], list[Finding]]:
+def judge(
+    listed: list[tuple[str, os.stat_result]], limit: int, *, shared: bool = False
+) -> tuple[dict[str, int], list[Finding]]:
     """Names, links, sizes and kinds.
 
     Args:
         listed: what `entries` found.
         limit: largest file, in bytes.
+        shared: hard links are no fault.
 
     Returns: (name -> size of the regular files whose content can be judged, findings).
     """
@@ -115,7 +118,7 @@ def judge(listed: list[tuple[str, os.stat_result]], limit: int) -> tuple[dict[st
                 remedy = "leave it out of the release"
                 findings.append(_refuse("file.directory", name, "no directory of this name may be published", remedy))
             continue
-        findings += _judge_entry(name, state, limit)
+        findings += _judge_entry(name, state, limit, shared=shared)
         if stat.S_ISREG(state.st_mode):
             regular[name] = state.st_size
     return regular, findings

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 from slipway.records import Finding
 from slipway.scan.subject import TEXT_LIMIT, Subject
@@ -27,10 +28,6 @@ _ASSIGNMENT = re.compile(
 )
 _DIRECTION = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_FENCE = re.compile(r"(?ms)^ {0,3}(`{3,}|~{3,})[^\n]*\n.*?^ {0,3}\1[`~]*[ \t]*$")
-_INLINE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
-_TAG = re.compile(r"<(?:[A-Za-z/!?][^>\n]*>?)")
-_AUTOLINK = re.compile(r"<(?:https?://|mailto:)[^\s<>]*>")
 _SCHEME = re.compile(r"(?i)(?:java|vb)script\s*:|data\s*:\s*(?:text/html|image/svg|application)")
 _EMAIL = re.compile(r"\b[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}\b")
 _CUT = "remove it here and make it invalid where it was issued"
@@ -108,6 +105,26 @@ def _front_matter(subject: Subject, content: str) -> Iterator[Finding]:
         yield subject.finding("card.yaml", reason, "write the card again", 0)
 
 
+def _markdown(content: str) -> tuple[list[str], str]:
+    """Raw HTML, and everything else outside of code (text, titles and addresses), as CommonMark reads it."""
+    from markdown_it import MarkdownIt
+
+    html: list[str] = []
+    prose: list[str] = []
+    lines = content.split("\n")
+    for block in MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(content):
+        for token in [block, *(block.children or [])]:
+            if token.type in {"html_block", "html_inline"}:
+                html.append(token.content)
+            elif token.type in {"text", "text_special", "image"}:
+                prose.append(token.content)
+            elif token.type == "fence" and token.map and not lines[token.map[1] - 1].strip().startswith(token.markup):
+                # Code to the end of the text for this parser; others may read what follows as HTML.
+                html += re.findall(r"<[A-Za-z/!?].*", token.content)
+            prose += [unquote(str(value)) for value in token.attrs.values()]
+    return html, "\n".join(prose)
+
+
 def check_card(subject: Subject) -> Iterator[Finding]:
     """Markdown for people: as plain text, and no HTML, no script address, no e-mail address outside of code."""
     content, findings = _decode(subject)
@@ -116,9 +133,9 @@ def check_card(subject: Subject) -> Iterator[Finding]:
         return
     yield from secrets(subject, content)
     yield from _front_matter(subject, content)
-    prose = _INLINE.sub("", _FENCE.sub("", content))
-    if found := _TAG.search(_AUTOLINK.sub("", prose)):
-        yield subject.finding("card.html", f"holds raw HTML: {found[0][:40]!r}", "write it as Markdown, or as code")
+    html, prose = _markdown(content)
+    if html:
+        yield subject.finding("card.html", f"holds raw HTML: {html[0][:40]!r}", "write it as Markdown, or as code")
     if found := _SCHEME.search(re.sub(r"[\x00-\x20]|&[^;\s]{1,12};", "", prose)):
         yield subject.finding("card.script", f"holds an address that runs a script: {found[0][:40]!r}", "remove it")
     if found := _EMAIL.search(prose):
@@ -138,8 +155,13 @@ class _Page(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.faults: list[str] = []
         self.policy = ""
+        self._drawing = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._drawing |= tag == "svg"
+        if tag == "style" and self._drawing:
+            # A browser reads markup inside a drawing's style, this parser takes it for text.
+            self.faults.append("<style> in <svg>")
         values = {name: value or "" for name, value in attrs}
         if tag == "meta" and values.get("http-equiv", "").lower() == "content-security-policy":
             self.policy = values.get("content", "")

@@ -65,13 +65,14 @@ def _judge_manifest(root: Path, regular: Mapping[str, int], digest: str) -> list
     ]
 
 
-def scan(path: Path, max_file_bytes: int, bundle_digest: str = "") -> ScanReport:
+def scan(path: Path, max_file_bytes: int, bundle_digest: str = "", *, shared: bool = False) -> ScanReport:
     """Judge a bundle, or a single file as if it stood in one.
 
     Args:
         path: a directory or a file; links are not followed.
         max_file_bytes: largest file that may be published.
         bundle_digest: expected sha256 of manifest.json; empty if there is none to expect.
+        shared: files may be hard links, because a local store keeps what two releases share only once.
 
     Returns: a report that has passed only if at least one file was judged and nothing was found.
 
@@ -84,7 +85,7 @@ def scan(path: Path, max_file_bytes: int, bundle_digest: str = "") -> ScanReport
     is_bundle = path.is_dir() and not path.is_symlink()
     root = path if is_bundle else path.parent
     listed = list(files.entries(path)) if is_bundle else [(path.name, path.lstat())]
-    regular, findings = files.judge(listed, max_file_bytes)
+    regular, findings = files.judge(listed, max_file_bytes, shared=shared)
     for name, size in regular.items():
         findings += _judge(Subject(root / name, name, size, frozenset(regular)))
     if is_bundle and MANIFEST in regular:

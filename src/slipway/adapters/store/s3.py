@@ -5,6 +5,7 @@ write, because an endpoint that ignores them would lose releases silently. Large
 visible only when all parts are there.
 """
 
+import contextlib
 import time
 import uuid
 from collections.abc import Callable
@@ -139,7 +140,9 @@ class S3Store:
                     parts.append({"ETag": sent["ETag"], "PartNumber": number})
             self._call("complete_multipart_upload", **upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*")
         except BaseException:
-            self._call("abort_multipart_upload", **upload)
+            # An upload that was completed, its answer lost, is gone: what counts is the first error, not this one.
+            with contextlib.suppress(UserError, FileNotFoundError):
+                self._call("abort_multipart_upload", **upload)
             raise
 
     def copy(self, source: str, key: str) -> None:
