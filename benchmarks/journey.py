@@ -2,11 +2,11 @@
 
     python benchmarks/journey.py            # about 15 minutes on two cores; one JSON line on stdout
 
-It clones the checkout it stands in (what is not committed is not measured) into a temporary directory, so it sees what a
-new user sees. The second build has its own clone and state and shares only the installed packages.
+It clones the checkout it stands in (what is not committed is not measured) into a temporary directory, so it
+sees what a new user sees. The second build has its own clone and state and shares only the installed packages.
 """
 
-import datetime
+import datetime as dt
 import json
 import os
 import platform
@@ -47,7 +47,7 @@ def main() -> None:
     one = clone(work / "one")
     figures: dict = {
         "benchmark": "journey",
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
         "install": timed(["make", ".venv/.core"], one, work / "install.log"),
         "release": timed(["make", "release"], one, work / "release.log"),

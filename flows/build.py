@@ -44,7 +44,15 @@ def _stage(name: str, stages: Stages, outcomes: dict[str, Outcome]) -> State:
         _say(name, line)
         logger.info(line)
 
-    outcome = outcomes[name] = stages.push(echo) if name == "push" else stages.build(name, echo)
+    if any(other.result == "failed" for other in outcomes.values()):
+        # What runs already may end; nothing new starts, because the bundle cannot be made any more.
+        return Completed(name="Skipped", message="another stage failed before this one began")
+    try:
+        outcome = stages.push(echo) if name == "push" else stages.build(name, echo)
+    except Exception as error:
+        outcomes[name] = Outcome(name, "failed", 0.0, (f"{type(error).__name__}: {error}",))
+        raise
+    outcomes[name] = outcome
     if outcome.result == "failed":
         return Failed(message="\n".join(outcome.lines[-5:]) or "it wrote nothing")
     if outcome.result == "ran":
@@ -57,7 +65,7 @@ def run_graph(
 ) -> list[Outcome]:
     """Inside a flow: bring every stage up to date, then push; returns one outcome per stage in order.
 
-    A failing stage lets its siblings finish and skips what reads from it.
+    After a failure the stages that already run may end, and no other starts.
 
     Raises:
         UserError: a stage failed; the message names it with the last lines it wrote.
@@ -104,8 +112,10 @@ def _judge(root: Path, rows: list[Outcome]) -> None:
     if failed := [row for row in rows if row.result == "failed"]:
         reasons = [f"{row.stage} failed:\n" + "\n".join(f"  {line}" for line in row.lines[-5:]) for row in failed]
         skipped = [row.stage for row in rows if row.result == "skipped"]
-        raise UserError("\n".join(reasons) + (f"\nskipped behind it: {', '.join(skipped)}" if skipped else ""))
-    if any(row.stage == "push" for row in rows):
+        raise UserError("\n".join(reasons) + (f"\nskipped: {', '.join(skipped)}" if skipped else ""))
+    if lost := [row.stage for row in rows if row.result == "skipped"]:
+        raise UserError(f"{', '.join(lost)}: not run, Prefect lost it; run `slipway build` again")
+    if any(row.stage == "push" and row.result == "ran" for row in rows):
         graph.mark_pushed(root)
     if left := stale(root):
         raise UserError(
@@ -126,8 +136,13 @@ def build(force: list[str] | None = None) -> dict[str, str]:
         for name in clean_up(root):
             print(f"ended {name}, which a killed build had left running", flush=True)
         steps.preflight()
+        steps.check_architecture()
         run_id = steps.start_tracking()
-        rows = run_graph(root, frozenset(force or ()), {"SLIPWAY_MLFLOW_RUN_ID": run_id} if run_id else {})
+        try:
+            rows = run_graph(root, frozenset(force or ()), {"SLIPWAY_MLFLOW_RUN_ID": run_id} if run_id else {})
+        except BaseException:
+            steps.fail_tracking(run_id)
+            raise
         steps.finish_tracking(run_id, [row.stage for row in rows if row.result in {"cached", "restored"}])
     return {row.stage: row.result for row in rows}
 

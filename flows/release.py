@@ -5,6 +5,7 @@ a rerun carries on from it. `python -m flows.release` is the command, see `flows
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,18 @@ from flows.release_console import facts, line, main, print_facts
 __all__ = ["main", "release"]
 
 
-@task(name="release step", task_run_name="{name}", cache_policy=NO_CACHE)
-def _step(name: str) -> dict[str, Any]:
-    result = steps.perform(steps.open_context(Path.cwd()), name)
-    text = line(name, result)
-    print(f"[{name}] {text}", flush=True)
-    get_run_logger().info(text)
-    return result
+def _step(context: steps.Context) -> Callable[[str], dict[str, Any]]:
+    """The task that does one step of this release; not given the context, for Prefect looks into arguments."""
+
+    @task(name="release step", task_run_name="{name}", cache_policy=NO_CACHE)
+    def step(name: str) -> dict[str, Any]:
+        result = steps.perform(context, name)
+        text = line(name, result)
+        print(f"[{name}] {text}", flush=True)
+        get_run_logger().info(text)
+        return result
+
+    return step
 
 
 @flow(name="release")
@@ -39,9 +45,11 @@ def release() -> dict[str, str]:
     """
     root = Path.cwd()
     with steps.release_lock(root):
+        context = steps.open_context(root)
+        step = _step(context)
         for name in steps.STEPS:
-            _step(name)
-        found = facts(steps.open_context(root))
+            step(name)
+        found = facts(context)
     rows = [f"| {key} | {value} |" for key, value in found.items()]
     create_markdown_artifact(key="release", markdown="\n".join(["| | |", "|---|---|", *rows]))
     print_facts(found)

@@ -10,6 +10,7 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
 from flows import steps
 from slipway.errors import UserError
@@ -29,15 +30,22 @@ def line(name: str, result: dict) -> str:
         counts = (
             f"{result['sent']} files sent, {result['copied']} copied in the store, {result['present']} there already"
         )
-        return f"{counts}; channel {result['pointer']}"
+        damaged = "".join(f"; damaged in the store, sent instead: {key}" for key in result["damaged"])
+        return f"{counts}{damaged}; channel {result['pointer']}"
     return f"{result['files']} files read back, every byte as signed"
 
 
-def facts(context: steps.Context) -> dict[str, str]:
-    """What somebody needs to know after a release: bundle, gate, place, how to verify, where to look."""
+def facts(context: steps.Context, verified: dict | None = None) -> dict[str, str]:
+    """What somebody needs to know after a release: bundle, gate, place, how to verify, where to look.
+
+    Args:
+        context: a release whose steps are all done.
+        verified: what verifying just now came to; the journal's entry if it was not done again.
+    """
     results = {name: steps.done(context, name) or {} for name in steps.STEPS}
-    where = results["verify"]["uri"]
-    tracking = os.environ.get("MLFLOW_TRACKING_URI")
+    verified = verified or results["verify"]
+    where = verified["uri"]
+    tracking = _without_password(os.environ.get("MLFLOW_TRACKING_URI", ""))
     claim = results["sign"]["claim"]
     return {
         "release": f"{claim['name']} {claim['version']}",
@@ -45,10 +53,16 @@ def facts(context: steps.Context) -> dict[str, str]:
         "gate": line("gate", results["gate"]),
         "approval": results["approve"]["summary"],
         "lies at": where,
+        "channel": verified.get("channel", "not looked at; run `slipway release`"),
         "verify": f"slipway verify {where}",
         "report": str(context.bundle / "report.html"),
         "mlflow": f"{tracking} (model {claim['name']})" if tracking else "slipway up, then http://127.0.0.1:5000",
     }
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def print_facts(found: dict[str, str]) -> None:
@@ -75,7 +89,7 @@ def released_already(root: Path) -> bool:
         steps.approve(context)
         verified = steps.reverify(context)
     print(f"nothing to do: this bundle is released; {line('verify', verified)}", flush=True)
-    print_facts(facts(context))
+    print_facts(facts(context, verified))
     return True
 
 

@@ -64,7 +64,9 @@ class Stages:
         if not forced and not stale(self.root, stage):
             return Outcome(stage, "cached", time.perf_counter() - started)
         command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item"]
-        code, lines, restored = self._run(stage, [*command, *(["--force"] if forced else []), stage], echo)
+        code, lines, restored = self._run(
+            stage, [*command, *(["--force"] if forced else []), stage], echo, forced=forced
+        )
         lines = tuple(line for line in lines if not _ECHO.match(line)) or lines
         result = "failed" if code else "restored" if restored else "ran"
         return Outcome(stage, result, time.perf_counter() - started, lines)
@@ -76,12 +78,15 @@ class Stages:
         code, lines, _ = self._run("push", command, echo)
         return Outcome("push", "failed" if code else "ran", time.perf_counter() - started, lines)
 
-    def _run(self, name: str, command: list[str], echo: Callable[[str], None]) -> tuple[int, tuple[str, ...], bool]:
+    def _run(
+        self, name: str, command: list[str], echo: Callable[[str], None], *, forced: bool = False
+    ) -> tuple[int, tuple[str, ...], bool]:
         note = _notes(self.root) / f"{name}.json"
         with self._lock:
             if self._stopped:
                 return 1, ("the build was stopped",), False
-            process = processes.start(command, cwd=self.root, env=self.environment)
+            env = {**self.environment, "SLIPWAY_FORCED": "1"} if forced else self.environment
+            process = processes.start(command, cwd=self.root, env=env)
             self._running[name] = process.pid
         last: deque[str] = deque(maxlen=12)
         restored = False

@@ -19,6 +19,7 @@ from slipway.release import approval, gate, keys, sealing, statement
 from slipway.release import publish as publishing
 from slipway.release import verify as verifying
 from slipway.release.bundle import manifest
+from slipway.release.claim import Claim, claim_version
 from slipway.release.journal import Journal, release_lock
 
 __all__ = ["STEPS", "Context", "done", "open_context", "perform", "release_lock", "rescan", "reverify"]
@@ -39,6 +40,10 @@ class Context:
     def bundle(self) -> Path:
         return self.root / "bundle"
 
+    @property
+    def private_key(self) -> Path:
+        return keys.private_key(self.root, shared=not isinstance(self.store, LocalStore))
+
 
 def open_context(root: Path) -> Context:
     """The release of the bundle that lies in `root`; raises UserError if there is none."""
@@ -47,8 +52,11 @@ def open_context(root: Path) -> Context:
 
 
 def judge(context: Context) -> dict[str, Any]:
-    """Gate: go on only with GO."""
-    verdict = gate.judge(context.recipe.release.gate, context.root / "reports", context.bundle)
+    """Gate: go on only with GO. The bundle is scanned once more, right here."""
+    from slipway.scan.verdict import scan
+
+    scanned = scan(context.bundle, context.recipe.scan.max_file_bytes, context.digest)
+    verdict = gate.judge(context.recipe, context.root, scanned)
     if verdict.verdict != "GO":
         raise Refusal(gate.explain(verdict) + "\nNothing was signed or published")
     return verdict.model_dump(mode="json")
@@ -63,8 +71,8 @@ def sign(context: Context) -> dict[str, Any]:
     """Claim a version, write the statement, sign every file."""
     from slipway.adapters.tracking import find_run
 
-    name, policy, private = context.recipe.name, context.recipe.release, keys.private_key(context.root)
-    claim = publishing.claim_version(context.store, name, policy.version, context.digest)
+    name, policy, private = context.recipe.name, context.recipe.release, context.private_key
+    claim = claim_version(context.store, name, policy.version, context.digest)
     pointer = publishing.current(context.store, name, policy.channel, keys.public_pem(private))
     before = pointer.manifest_sha256 if pointer and pointer.sequence < claim.sequence else None
 
@@ -101,15 +109,10 @@ def register(context: Context) -> dict[str, Any]:
 def publish(context: Context) -> dict[str, Any]:
     """Bring the signed directory into the store and move the channel."""
     claim, policy = _claim(context), context.recipe.release
-    published = publishing.publish(
-        context.store,
-        claim,
-        sealing.staged_directory(context.journal.folder, claim),
-        keys.private_key(context.root),
-        channel=policy.channel,
-        expires_days=policy.expires_days,
-    )
-    return published.model_dump(mode="json")
+    staged, name, days = sealing.staged_directory(context.journal.folder, claim), policy.channel, policy.expires_days
+    return publishing.publish(
+        context.store, claim, LocalStore(staged), context.private_key, channel=name, expires_days=days
+    ).model_dump(mode="json")
 
 
 def verify(context: Context) -> dict[str, Any]:
@@ -117,21 +120,25 @@ def verify(context: Context) -> dict[str, Any]:
     from slipway.adapters.tracking import mark_released
 
     verified = reverify(context)
-    if _result(context, "publish")["pointer"] != "superseded":
+    if verified["pointer"] != "superseded":
         mark_released(context.root, context.recipe.name, context.digest)
+    sealing.discard(context.journal.folder)
     return verified
 
 
 def reverify(context: Context) -> dict[str, Any]:
     """Check the published release, and renew or move its channel if that is due; sends nothing else."""
-    claim, policy, private = _claim(context), context.recipe.release, keys.private_key(context.root)
+    claim, policy, private = _claim(context), context.recipe.release, context.private_key
     public = keys.public_pem(private)
     verified = verifying.verify(context.store, verifying.release_prefix(claim.name, claim.version), public)
     if verified.release.manifest_sha256 != context.digest:
         raise Refusal(f"{verified.uri}: holds bundle {verified.release.manifest_sha256}, not {context.digest}")
     # A pointer may have been claimed by a later release meanwhile; then there is nothing to renew.
-    publishing.move_pointer(context.store, claim, private, channel=policy.channel, expires_days=policy.expires_days)
-    return verified.model_dump(mode="json")
+    name, days = policy.channel, policy.expires_days
+    moved = publishing.move_pointer(context.store, claim, private, channel=name, expires_days=days)
+    held = verifying.read_pointer(context.store, claim.name, name, public)
+    at = f"{name} points at {held.version}" + (", a later release" if moved == "superseded" else "")
+    return verified.model_dump(mode="json") | {"pointer": moved, "channel": at}
 
 
 STEPS: dict[str, Callable[[Context], dict[str, Any]]] = {
@@ -151,7 +158,13 @@ def done(context: Context, step: str) -> dict[str, Any] | None:
 
 
 def perform(context: Context, step: str) -> dict[str, Any]:
-    """Do one step and write it down, before and after."""
+    """Do one step and write it down, before and after.
+
+    Raises:
+        Refusal: if the bundle was made anew since `context` was opened, and as the step does.
+    """
+    if (found := manifest.digest(context.bundle)) != context.digest:
+        raise Refusal(f"{context.bundle}: now {found}, but this release began with {context.digest}; run it again")
     context.journal.write(step, "begin")
     result = STEPS[step](context)
     context.journal.write(step, "done", {"store": context.store.url, "result": result})
@@ -165,45 +178,33 @@ def _result(context: Context, step: str) -> dict[str, Any]:
     return found
 
 
-def _claim(context: Context) -> publishing.Claim:
-    return publishing.Claim.model_validate(_result(context, "sign")["claim"])
+def _claim(context: Context) -> Claim:
+    return Claim.model_validate(_result(context, "sign")["claim"])
 
 
 def rescan(root: Path) -> dict[str, Any] | None:
     """Verify the release that the channel names and scan it with today's rules; None if nothing was released yet.
 
     Raises:
-        Refusal: if a byte, a signature or the pointer does not hold, or the scan finds something.
+        Refusal: if a byte, a signature or the pointer does not hold or is gone, or the scan finds something.
     """
     from slipway.scan.verdict import scan
 
     recipe, store = load(root / "params.yaml"), open_store(root=root)
     name, channel = recipe.name, recipe.release.channel
-    if not store.list(f"channels/{name}"):
+    if not any(store.list(f"{folder}/{name}") for folder in ("channels", "claims", "releases")):
         return None
     public = keys.public_key(root)
     verified = verifying.verify_channel(store, name, channel, public)
-    with tempfile.TemporaryDirectory() as folder:
-        prefix = verifying.release_prefix(name, verified.release.version)
-        place = store.root / prefix if isinstance(store, LocalStore) else _fetch(store, prefix, Path(folder), public)
-        report = scan(place, recipe.scan.max_file_bytes, verified.release.manifest_sha256)
+    local = isinstance(store, LocalStore)  # one that keeps what two releases have in common once, by hard links
+    with tempfile.TemporaryDirectory() as to:
+        at = verifying.release_prefix(name, verified.release.version)
+        place = store.root / at if isinstance(store, LocalStore) else verifying.fetch(store, at, Path(to), public)
+        report = scan(place, recipe.scan.max_file_bytes, verified.release.manifest_sha256, shared=local)
     if not report.passed:
         found = "\n".join(f"  {finding.rule}  {finding.path}: {finding.reason}" for finding in report.findings)
         raise Refusal(f"{verified.uri}: today's rules refuse what was released:\n{found}")
     return verified.model_dump(mode="json") | {"files_scanned": report.files_scanned}
-
-
-def _fetch(store: S3Store, prefix: str, folder: Path, public: bytes) -> Path:
-    """Download a release and verify the copy, so that the scanned bytes are the signed ones."""
-    target = folder / "release"
-    for key in store.list(prefix):
-        path = target / key.removeprefix(f"{prefix}/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with store.open(key) as source, path.open("wb") as copy:
-            while block := source.read(1 << 20):
-                copy.write(block)
-    verifying.verify(LocalStore(folder), "release", public)
-    return target
 
 
 def preflight() -> None:
@@ -211,6 +212,14 @@ def preflight() -> None:
     from slipway.data.sources.lock import check_lock
 
     check_lock(load("params.yaml"), Path.cwd())
+
+
+def check_architecture() -> None:
+    """Before a build that takes a while: transformers knows every key of `train.architecture`."""
+    from slipway.model.build import configure
+
+    recipe = load("params.yaml")
+    configure(recipe.train.architecture, recipe.tokenize.vocabulary, recipe.train.sequence_length)
 
 
 def start_tracking() -> str | None:
@@ -221,6 +230,14 @@ def start_tracking() -> str | None:
         return None
     recipe = load("params.yaml")
     return start_build_run(Path.cwd(), recipe.name, recipe.model_dump(mode="json", by_alias=True))
+
+
+def fail_tracking(run_id: str | None) -> None:
+    """Close the run of a build that failed or was stopped."""
+    from slipway.adapters.tracking import fail_build_run
+
+    if run_id:
+        fail_build_run(Path.cwd(), run_id)
 
 
 def finish_tracking(run_id: str | None, cached: list[str]) -> None:

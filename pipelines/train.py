@@ -1,5 +1,7 @@
 """Train the model on packed tokens; metrics go to MLflow while it runs, if a run is open."""
 
+import os
+
 from pipelines.frame import Frame, run
 from slipway.adapters.tracking import metric_sink
 from slipway.files import combined
@@ -19,6 +21,8 @@ def main(frame: Frame) -> TrainReport:
             model_out=frame.root / "models" / "trained",
             log_out=frame.root / "reports" / "train_log.jsonl",
             work=frame.root / ".slipway" / "checkpoints",
+            # `slipway build --force train` asks for the work, not for the checkpoints of the last time.
+            fresh="SLIPWAY_FORCED" in os.environ,
             log=log,
             progress=frame.progress,
             say=lambda text: print(text, flush=True),

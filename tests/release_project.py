@@ -10,8 +10,10 @@ import numpy as np
 from ruamel.yaml import YAML
 
 from slipway.files import sha256_bytes, write_atomic
+from slipway.recipe import load
 from slipway.records import StageRecord
 from slipway.release.bundle import manifest
+from slipway.release.bundle.provenance import recipe_json
 
 ROOT = Path(__file__).parents[1]
 PAGE = (
@@ -85,13 +87,15 @@ def bundle(root: Path, seed: int = 0, card: str = "# Tiny\n") -> str:
     """(Re)make reports and bundle; returns the bundle digest."""
     tensors = weights(seed)
     files = {"model.safetensors": tensors, "config.json": b"{}\n", "README.md": card.encode(), "report.html": PAGE}
+    files["recipe.json"] = recipe_json(load(root / "params.yaml")).encode()
+    files["inputs.lock"] = (root / "inputs.lock").read_bytes()
     for stage, result in results(sha256_bytes(tensors)).items():
         files[f"records/{stage}.json"] = report(root, stage, result).read_bytes()
     for name, data in files.items():
         write_atomic(root / "bundle" / name, data)
     digest = manifest.write(root / "bundle", "tiny")
     report(root, "bundle", {"bundle_digest": digest, "files": len(files), "bytes": 1})
-    report(root, "scan", {"bundle_digest": digest, "files_scanned": len(files), "passed": True, "findings": []})
+    report(root, "scan", {"bundle_digest": digest, "files_scanned": len(files) + 1, "passed": True, "findings": []})
     return digest
 
 

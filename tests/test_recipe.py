@@ -47,6 +47,16 @@ def test_a_fault_is_named_with_key_value_and_way_out(values, path, value, expect
     assert expected in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [("evaluate", "stride", 4096), ("safety", "extraction_tokens", 65), ("validate", "max_characters", 1)],
+)
+def test_what_does_not_fit_together_is_told_before_any_work(values, section, key, value):
+    values[section][key] = value
+    with pytest.raises(UserError, match=rf"{section}\.\w+ must be"):
+        parse(values)
+
+
 def test_a_missing_key_is_named(values):
     del values["train"]["steps"]
     with pytest.raises(UserError, match=r"train\.steps: missing"):

@@ -1,7 +1,7 @@
 """A four-stage project (a → b, c → d) in a directory, whose stages wait, fail or write as files in `control/` say.
 
 Real `dvc.yaml`, real DVC, real processes; only the wiring to MLflow and the lock of inputs (`flows.steps`) is
-replaced by three functions that do nothing.
+replaced by functions that do nothing.
 """
 
 import os
@@ -43,6 +43,8 @@ steps = types.ModuleType("flows.steps")
 steps.preflight = lambda: None
 steps.start_tracking = lambda: None
 steps.finish_tracking = lambda run_id, cached: None
+steps.fail_tracking = lambda run_id: None
+steps.check_architecture = lambda: None
 sys.modules["flows.steps"] = steps
 """
 

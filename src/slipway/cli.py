@@ -123,9 +123,13 @@ def scan(arguments: argparse.Namespace) -> int:
     A directory is judged as a bundle, a file as if it stood in one. Nothing is loaded or executed; what
     is not known to be safe is refused.
     """
+    from slipway.recipe import load
     from slipway.scan.verdict import scan as examine
 
-    limit = arguments.max_file_bytes
+    try:
+        limit = load(_project() / "params.yaml").scan.max_file_bytes
+    except UserError:
+        limit = 50_000_000_000  # outside of a project there is no recipe to ask
     reports = {path: examine(Path(path), limit) for path in arguments.paths}
     for path, report in reports.items():
         print(f"{path}: {'PASS' if report.passed else 'REFUSE'} ({report.files_scanned} files)")
@@ -218,9 +222,6 @@ def _parser() -> argparse.ArgumentParser:
     subs["verify"].add_argument("--key", metavar="FILE", help="public key (PEM); default: this project's own")
     subs["scan"].add_argument("paths", nargs="+", metavar="PATH")
     subs["scan"].add_argument("--json", metavar="OUT", help="write the findings to this file")
-    subs["scan"].add_argument(
-        "--max-file-bytes", type=int, default=50_000_000_000, metavar="N", help="refuse larger files"
-    )
     return parser
 
 
@@ -233,6 +234,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         word = "refused" if isinstance(error, Refusal) else "error"
         print(f"slipway {arguments.function.__name__}: {word}: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if error.errno is None:
+            raise
+        print(f"slipway {arguments.function.__name__}: error: {error.strerror}: {error.filename}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -70,12 +70,14 @@ def _pins(root: Path) -> Answer:
 
 def _disk(root: Path) -> Answer:
     free = shutil.disk_usage(root).free / GIBIBYTE
-    verdict: Literal["ok", "fault"] = "ok" if free > 2 else "fault"
-    return Answer(verdict, "disk", f"{free:.1f} GiB free, the default recipe needs about 1 GiB")
+    if free < 1:
+        return Answer("fault", "disk", f"{free:.1f} GiB free, the default recipe needs about 1 GiB; free some space")
+    return Answer("ok", "disk", f"{free:.1f} GiB free, the default recipe needs about 1 GiB")
 
 
 def _threads(root: Path) -> Answer:
-    wanted, cores = load(root / "params.yaml").train.threads, len(os.sched_getaffinity(0))
+    wanted = load(root / "params.yaml").train.threads
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if wanted > cores:
         return Answer("note", "threads", f"train.threads is {wanted}, but {cores} cores are usable: it will be slow")
     return Answer("ok", "threads", f"train.threads is {wanted} of {cores} cores")
@@ -93,7 +95,7 @@ def _privacy() -> Answer:
 
 
 def _keys(root: Path) -> Answer:
-    key = Path(os.environ.get("SLIPWAY_KEY", root / ".slipway" / "keys" / "release.key"))
+    key = Path(os.environ.get("SLIPWAY_KEY") or root / ".slipway" / "keys" / "release.key")
     if not key.exists():
         return Answer("note", "signing key", f"{key} does not exist yet; the first release makes one")
     mode = stat.S_IMODE(key.stat().st_mode)

@@ -29,18 +29,22 @@ def _paths(entries: list) -> tuple[str, ...]:
 def stages(path: str | Path = "dvc.yaml") -> dict[str, Stage]:
     """Stages in an order in which they can run; raises UserError for a file that cannot be read as a graph."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     try:
-        document = YAML(typ="safe").load(Path(path).read_text("utf-8"))
+        entries = dict(YAML(typ="safe").load(Path(path).read_text("utf-8"))["stages"])
+        commands = {name: str(body["cmd"]) for name, body in entries.items()}
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run inside a Slipway project") from None
+    except (YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as a graph of stages, each with `cmd` ({error})") from None
     declared = {}
-    for name, body in document["stages"].items():
+    for name, body in entries.items():
         if unknown := set(body) - {"cmd", "deps", "params", "outs", "desc"}:
             raise UserError(
                 f"{path}: stage {name} uses {', '.join(sorted(unknown))}; only cmd, deps, params, outs, desc"
             )
-        declared[name] = Stage(name, body["cmd"], _paths(body.get("deps", [])), _paths(body.get("outs", [])))
+        declared[name] = Stage(name, commands[name], _paths(body.get("deps", [])), _paths(body.get("outs", [])))
     try:
         order = list(TopologicalSorter(_upstream(declared)).static_order())
     except CycleError as error:

@@ -55,6 +55,35 @@ class Recipe(Settings):
         return getattr(self, "validate_" if stage == "validate" else stage)
 
 
+def _bounds(recipe: Recipe) -> list[str]:
+    """What no single field can say; each line names the fields, their values and what must hold."""
+    context, validate, evaluate, safety = recipe.train.sequence_length, recipe.validate_, recipe.evaluate, recipe.safety
+    rules = {
+        "evaluate.stride must be at most train.sequence_length": (evaluate.stride, context),
+        "evaluate.continuation.answer_tokens must be below train.sequence_length": (
+            evaluate.continuation.answer_tokens + 1,
+            context,
+        ),
+        "evaluate.signature.answer_tokens must be below train.sequence_length": (
+            evaluate.signature.answer_tokens + 1,
+            context,
+        ),
+        "safety.extraction_tokens must be at most half of train.sequence_length": (
+            2 * safety.extraction_tokens,
+            context,
+        ),
+        "validate.min_characters must be at most validate.max_characters": (
+            validate.min_characters,
+            validate.max_characters,
+        ),
+        "prepare.min_characters must be at most prepare.max_characters": (
+            recipe.prepare.min_characters,
+            recipe.prepare.max_characters,
+        ),
+    }
+    return [f"{rule} ({low} > {high})" for rule, (low, high) in rules.items() if low > high]
+
+
 def _models(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
@@ -93,12 +122,15 @@ def parse(values: Any, origin: str = "params.yaml") -> Recipe:
     """
     try:
         # Through JSON, so that a list is a tuple and yet "3" is not 3.
-        return Recipe.model_validate_json(json.dumps(values))
+        recipe = Recipe.model_validate_json(json.dumps(values))
     except ValidationError as error:
         faults = "\n".join(f"  {_explain(fault)}" for fault in error.errors())
         raise UserError(f"{origin} is not a valid recipe:\n{faults}") from None
     except TypeError as error:
         raise UserError(f"{origin} holds a value that JSON cannot express: {error}") from None
+    if faults := "\n".join(f"  {fault}" for fault in _bounds(recipe)):
+        raise UserError(f"{origin} is not a valid recipe:\n{faults}")
+    return recipe
 
 
 def load(path: str | Path = "params.yaml") -> Recipe:

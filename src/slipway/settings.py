@@ -101,8 +101,8 @@ class Prepare(Settings):
     """Longer documents are rejected."""
     duplicate_jaccard: Share
     """Documents at least this similar (Jaccard of word 5-shingles) are duplicates; one is kept."""
-    family_jaccard: Share
-    """Documents at least this similar never straddle the split."""
+    family_jaccard: Annotated[float, Field(ge=0.5, le=1)]
+    """Documents at least this similar never straddle the split; below 0.5 MinHash finds too few of the pairs."""
     validation_share: Annotated[float, Field(gt=0, lt=0.5)]
     test_share: Annotated[float, Field(gt=0, lt=0.5)]
     pii: Pii = Pii()

@@ -58,7 +58,7 @@ def texts(count: int, seed: int) -> list[str]:
 
 def test_all_baselines_share_text_and_divisor():
     test = texts(20, 1)
-    found = baselines(texts(300, 2), test, 200, 3)
+    found = baselines(texts(300, 2), test, [str(i) for i in range(len(test))], 200, 3)
     joined = "\n".join(test).encode()
     size = sum(len(text.encode()) for text in test)
     assert found["xz"].value == pytest.approx(
@@ -71,11 +71,11 @@ def test_all_baselines_share_text_and_divisor():
     assert "with a dictionary of" in found["zstd_dictionary"].method
     assert found["zstd_dictionary"].value < found["gzip"].value
     assert {measure.n for measure in found.values()} == {20}
-    assert baselines(texts(300, 2), test, 200, 3) == found
+    assert baselines(texts(300, 2), test, [str(i) for i in range(len(test))], 200, 3) == found
 
 
 def test_too_little_text_for_a_dictionary_is_said():
-    found = baselines(["one"], ["two"], 100, 0)
+    found = baselines(["one"], ["two"], ["a"], 100, 0)
     assert "without a dictionary" in found["zstd_dictionary"].method
     assert found["byte_5gram"].low is None
 

@@ -110,7 +110,7 @@ def test_a_failing_stage_lets_siblings_finish_and_is_named_with_its_last_lines(p
     ending = output[output.index("slipway build: ") :]
     assert "b failed:" in ending
     assert "the reason why" in ending
-    assert "skipped behind it: d" in ending
+    assert "skipped: d" in ending
     assert "Traceback" not in output
 
     (project / "control" / "b").unlink()

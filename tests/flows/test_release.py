@@ -5,9 +5,7 @@ runs the command itself.
 """
 
 import json
-import os
 import random
-import shutil
 import signal
 import subprocess
 import time
@@ -17,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from flows import steps
-from flows.release_console import released_already
+from flows.release_console import facts, released_already
 from slipway.adapters.store import LocalStore
 from slipway.errors import Refusal, Waiting
 from slipway.release import approval, keys, verify
@@ -32,39 +30,6 @@ RUN = (
 )
 
 
-@pytest.fixture
-def environment(monkeypatch):
-    for name in ("SLIPWAY_KEY", "SLIPWAY_STORE", "MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    return dict(os.environ)
-
-
-@pytest.fixture(scope="session")
-def database(tmp_path_factory):
-    """An empty MLflow database: making one takes seconds, copying it none."""
-    from slipway.adapters.tracking.client import client
-
-    root = tmp_path_factory.mktemp("mlflow")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        client(root).search_experiments()
-    return root / ".slipway" / "mlflow.db"
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch, environment, database):
-    root = release_project.make(tmp_path / "project")
-    (root / ".slipway").mkdir()
-    shutil.copy(database, root / ".slipway" / "mlflow.db")
-    monkeypatch.chdir(root)
-    return root
-
-
-def run(root: Path) -> None:
-    for name in steps.STEPS:
-        steps.perform(steps.open_context(root), name)
-
-
 def journal(root: Path) -> list[dict]:
     return Journal.of(root, manifest.digest(root / "bundle")).entries()
 
@@ -77,7 +42,7 @@ def check_once(root: Path) -> None:
     verified = verify.verify_channel(store, "tiny", "stable", keys.public_key(root))
     assert (verified.release.version, verified.release.sequence) == ("v1", 1)
     objects = Counter(key.split("/")[0] for key in store.list() if not key.startswith((".tmp/", ".swap.lock")))
-    assert objects == {"claims": 1, "channels": 1, "releases": 14}
+    assert objects == {"claims": 1, "channels": 1, "releases": 16}
     (version,) = client(root).search_model_versions("name = 'tiny'")
     assert client(root).get_model_version_by_alias("tiny", "released").version == version.version
     experiment = client(root).get_experiment_by_name("tiny")
@@ -101,7 +66,7 @@ def kill_in(root: Path, step: str, delay: float, environment: dict[str, str]) ->
 
 
 @pytest.mark.journey
-def test_killed_in_every_step_it_finishes_and_nothing_is_doubled(project, environment):
+def test_killed_in_every_step_it_finishes_and_nothing_is_doubled(project, run, environment):
     rng = random.Random(7)
     killed = [step for step in steps.STEPS if kill_in(project, step, rng.uniform(0, 0.06), environment)]
     assert len(killed) >= 4, f"too few steps were caught in the act: {killed}"
@@ -117,7 +82,7 @@ def test_two_releases_at_once_make_one(project, environment):
     check_once(project)
 
 
-def test_a_second_run_sends_nothing_and_a_third_needs_no_prefect(project, capsys):
+def test_a_second_run_sends_nothing_and_a_third_needs_no_prefect(project, run, capsys):
     assert not released_already(project)
     run(project)
     before = {path: path.stat().st_mtime_ns for path in (project / ".slipway" / "store").rglob("*") if path.is_file()}
@@ -128,7 +93,7 @@ def test_a_second_run_sends_nothing_and_a_third_needs_no_prefect(project, capsys
     for words in (
         "nothing to do",
         manifest.digest(project / "bundle"),
-        "GO (6 checks)",
+        "GO (8 checks)",
         "slipway verify",
         "report.html",
     ):
@@ -136,7 +101,7 @@ def test_a_second_run_sends_nothing_and_a_third_needs_no_prefect(project, capsys
     check_once(project)
 
 
-def test_another_store_is_another_release(project, tmp_path, monkeypatch):
+def test_another_store_is_another_release(project, run, tmp_path, monkeypatch):
     run(project)
     monkeypatch.setenv("SLIPWAY_STORE", str(tmp_path / "elsewhere"))
     assert not released_already(project)
@@ -145,16 +110,16 @@ def test_another_store_is_another_release(project, tmp_path, monkeypatch):
     verify.verify_channel(LocalStore(tmp_path / "elsewhere"), "tiny", "stable", keys.public_key(project))
 
 
-def test_a_flipped_byte_in_what_was_published_is_found_on_the_next_run(project):
+def test_a_flipped_byte_in_what_was_published_is_found_on_the_next_run(project, run):
     run(project)
     release_project.flip(project / ".slipway" / "store" / "releases" / "tiny" / "v1" / "model.safetensors")
     with pytest.raises(Refusal, match=r"v1/model\.safetensors: sha256 is"):
         released_already(project)
-    with pytest.raises(Refusal, match=r"v1/model\.safetensors: sha256 reads back"):
+    with pytest.raises(Refusal, match=r"v1/model\.safetensors: sha256 is"):
         run(project)
 
 
-def test_no_go_publishes_nothing(project):
+def test_no_go_publishes_nothing(project, run):
     release_project.flip(project / "bundle" / "model.safetensors")
     with pytest.raises(Refusal, match=r"(?s)NO-GO.*model\.safetensors: changed.*Nothing was signed or published"):
         run(project)
@@ -162,7 +127,7 @@ def test_no_go_publishes_nothing(project):
     assert not (project / ".slipway" / "keys").exists()
 
 
-def test_a_changed_bound_stops_a_release_that_was_made(project):
+def test_a_changed_bound_stops_a_release_that_was_made(project, run):
     run(project)
     values = release_project.values()
     values["release"]["gate"][1]["bound"] = 1.0
@@ -171,12 +136,13 @@ def test_a_changed_bound_stops_a_release_that_was_made(project):
         released_already(project)
 
 
-def test_an_approval_is_waited_for_and_stands_in_the_statement(project):
+def test_an_approval_is_waited_for_and_stands_in_the_statement(project, run):
     from slipway.release import statement
 
     key = release_project.key_pair(project / "people" / "ana.key")
     policy = {"required": 1, "approvers": {"ana": "people/ana.pub"}}
     (project / "params.yaml").write_text(json.dumps(release_project.values(approval=policy)))
+    release_project.bundle(project)
     with pytest.raises(Waiting, match="0 of 1"):
         run(project)
     assert not (project / ".slipway" / "store").exists()
@@ -191,34 +157,34 @@ def test_an_approval_is_waited_for_and_stands_in_the_statement(project):
         run(project)
 
 
-def test_a_release_to_s3_and_a_rescan(project, monkeypatch):
-    import boto3
-    from moto import mock_aws
+def test_a_bundle_made_anew_on_the_way_is_not_released(project):
+    context = steps.open_context(project)
+    steps.perform(context, "gate")
+    release_project.bundle(project, card="# Other bytes\n")
+    with pytest.raises(Refusal, match=f"this release began with {context.digest}"):
+        steps.perform(context, "approve")
 
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("SLIPWAY_STORE", "s3://models/team")
-    with mock_aws():
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="models")
-        assert steps.rescan(project) is None
+
+def test_an_edited_scan_report_does_not_pass_the_gate(project, run):
+    (project / "bundle" / "LICENSE").write_text("AKIA" + "ABCDEFGHIJKLMNOP\n")
+    digest = manifest.write(project / "bundle", "tiny")
+    files = len(manifest.read(project / "bundle").files) + 1
+    forged = {"bundle_digest": digest, "files_scanned": files, "passed": True, "findings": []}
+    release_project.report(project, "scan", forged)
+    with pytest.raises(Refusal, match=r"NO-GO  scan now: passed: False"):
         run(project)
-        release_project.bundle(project, card="# Second\n")
-        run(project)
-        assert released_already(project)
-        found = steps.rescan(project)
-        assert (found["release"]["version"], found["files_scanned"]) == ("v2", 14)
-        assert found["uri"] == "s3://models/team/releases/tiny/v2"
-        data = client.get_object(Bucket="models", Key="team/releases/tiny/v2/config.json")["Body"].read()
-        client.put_object(Bucket="models", Key="team/releases/tiny/v2/config.json", Body=data + b" ")
-        with pytest.raises(Refusal, match=r"v2/config\.json: sha256 is"):
-            steps.rescan(project)
 
 
-def test_a_rescan_before_any_release_finds_nothing_to_do(project):
-    assert steps.rescan(project) is None
-    assert not (project / ".slipway" / "store").exists()
+def test_the_table_shows_no_password_and_who_has_the_channel(project, run, monkeypatch):
+    run(project)
+    first = steps.open_context(project)
+    assert facts(first)["channel"] == "stable points at v1"
+    release_project.bundle(project, card="# Second\n")
+    run(project)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://bob:secret@mlflow.example:5000/x")
+    shown = facts(first, steps.reverify(first))
+    assert shown["channel"] == "stable points at v2, a later release"
+    assert shown["mlflow"] == "https://mlflow.example:5000/x (model tiny)"
 
 
 @pytest.mark.journey
@@ -235,8 +201,8 @@ def test_the_command_itself(project, environment):
     shown = command(0)
     for words in (
         "[gate] GO",
-        "[publish] 14 files sent",
-        "[verify] 14 files",
+        "[publish] 16 files sent",
+        "[verify] 16 files",
         "slipway verify",
         "report.html",
         "slipway up",

@@ -120,11 +120,13 @@ def test_another_recipe_does_not_resume_and_its_checkpoints_go_last(tokens: Path
     assert len(list((tmp_path / "work").iterdir())) == 1
 
 
-def test_a_finished_run_is_done_again_when_asked_again(tokens: Path, tmp_path: Path) -> None:
-    first = go(tokens, tmp_path, settings(steps=6))
-    said: list[str] = []
-    assert go(tokens, tmp_path, settings(steps=6), say=said.append) == first
-    assert said == []
+def test_a_finished_run_is_taken_from_its_last_checkpoint_unless_asked_afresh(tokens: Path, tmp_path: Path) -> None:
+    first, files = go(tokens, tmp_path, settings(steps=6)), outcome(tmp_path)
+    for fresh, expected in ((False, ["resumed after step 6 of 6"]), (True, [])):
+        said: list[str] = []
+        assert go(tokens, tmp_path, settings(steps=6), say=said.append, fresh=fresh) == first
+        assert said == expected
+        assert outcome(tmp_path) == files
 
 
 def test_two_newest_and_the_best_are_kept(tokens: Path, tmp_path: Path) -> None:

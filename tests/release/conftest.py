@@ -8,6 +8,7 @@ import pytest
 from slipway.adapters.store import LocalStore
 from slipway.release import keys, publish, sealing, statement
 from slipway.release.bundle import manifest
+from slipway.release.claim import Claim, claim_version
 from tests import release_project
 
 
@@ -28,8 +29,8 @@ class Site:
     def work(self) -> Path:
         return self.root / ".slipway" / "work" / manifest.digest(self.root / "bundle")
 
-    def seal(self, version: str = "auto") -> publish.Claim:
-        claim = publish.claim_version(self.store, "tiny", version, manifest.digest(self.root / "bundle"))
+    def seal(self, version: str = "auto") -> Claim:
+        claim = claim_version(self.store, "tiny", version, manifest.digest(self.root / "bundle"))
         pointer = publish.current(self.store, "tiny", "stable", self.public)
 
         def compose(identity: statement.Identity) -> bytes:
@@ -43,13 +44,15 @@ class Site:
         )
         return claim
 
-    def staged(self, claim: publish.Claim) -> Path:
+    def staged(self, claim: Claim) -> Path:
         return sealing.staged_directory(self.work, claim)
 
-    def send(self, claim: publish.Claim) -> publish.Published:
-        return publish.publish(self.store, claim, self.staged(claim), self.key, channel="stable", expires_days=90)
+    def send(self, claim: Claim) -> publish.Published:
+        return publish.publish(
+            self.store, claim, LocalStore(self.staged(claim)), self.key, channel="stable", expires_days=90
+        )
 
-    def release(self, version: str = "auto") -> publish.Claim:
+    def release(self, version: str = "auto") -> Claim:
         claim = self.seal(version)
         self.send(claim)
         return claim

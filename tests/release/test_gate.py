@@ -6,7 +6,10 @@ import pytest
 
 from slipway.errors import UserError
 from slipway.files import write_atomic
+from slipway.recipe import load
+from slipway.records import Finding, ScanReport
 from slipway.release import gate
+from slipway.release.bundle import manifest
 from slipway.settings import Check
 from tests import release_project
 
@@ -15,17 +18,27 @@ def check(report="evaluate", value="x", relation="below", bound=1.0):
     return Check(report=report, value=value, relation=relation, bound=bound, reason="because")
 
 
-def judge(site, *checks):
-    return gate.judge(checks, site.root / "reports", site.root / "bundle")
+def scanned(site, **changes):
+    """What a scan that finds nothing says of the bundle."""
+    listed = manifest.read(site.root / "bundle").files
+    values = {"bundle_digest": manifest.digest(site.root / "bundle"), "files_scanned": len(listed) + 1}
+    return ScanReport(**values | {"passed": True, "findings": ()} | changes)
+
+
+def judge(site, *checks, **changes):
+    """The verdict; `checks` come after the recipe's own."""
+    recipe = load(site.root / "params.yaml")
+    release = recipe.release.model_copy(update={"gate": (*recipe.release.gate, *checks)})
+    return gate.judge(recipe.model_copy(update={"release": release}), site.root, scanned(site, **changes))
 
 
 def judge_values(site, result, **line):
     release_project.report(site.root, "validate", result)
-    return gate.judge((check("validate", **line),), site.root / "reports", site.root / "bundle").lines[-1]
+    return judge(site, check("validate", **line)).lines[-1]
 
 
 def test_a_consistent_bundle_passes(site):
-    verdict = judge(site, check(value="bits_per_byte.model.high", bound="bits_per_byte.gzip.value"))
+    verdict = judge(site)
     assert verdict.verdict == "GO", gate.explain(verdict)
     assert verdict.lines[-1].observed == "1.95 < 2.1"
 
@@ -55,7 +68,7 @@ def test_one_line_of_the_policy(site, result, line, verdict, words):
 def test_not_a_number_never_passes(site):
     path = release_project.report(site.root, "validate", {"x": 0})
     path.write_text(path.read_text().replace('"x": 0', '"x": NaN'))
-    assert gate.judge((check("validate"),), site.root / "reports", site.root / "bundle").lines[-1].verdict == "NO-GO"
+    assert judge(site, check("validate")).lines[-1].verdict == "NO-GO"
 
 
 def test_inconclusive_is_not_go_and_no_go_is_worse(site):
@@ -72,12 +85,12 @@ def test_a_missing_report_is_no_go(site):
     verdict = judge(site, check("scan", "passed", "equals"))
     assert verdict.verdict == "NO-GO"
     assert "no such report" in verdict.lines[-1].observed
-    assert "scan: missing" in gate.explain(verdict)
+    assert "scan is of this bundle and passed: " in gate.explain(verdict)
 
 
 def test_no_bundle_is_said_to_be_missing(site):
     with pytest.raises(UserError, match="slipway build"):
-        gate.judge((), site.root / "reports", site.root / "nothing")
+        gate.judge(load(site.root / "params.yaml"), site.root / "nothing", scanned(site))
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "records/evaluate.json", "README.md"])
@@ -106,3 +119,43 @@ def test_a_report_about_other_bytes_is_no_go(site, stage, key):
     write_atomic(path, json.dumps(record))
     text = gate.explain(judge(site))
     assert f"{stage}: {'00' * 32}" in text
+
+
+SECRET = Finding(rule="content.secret", path="README.md", offset=0, reason="a key", remedy="remove it")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"passed": False}, "passed: False"),
+        ({"findings": [SECRET.model_dump()]}, "content.secret README.md"),
+        ({"files_scanned": 0}, "files scanned: 0"),
+        ({"extra": 1}, "no report of `scan`"),
+    ],
+)
+def test_a_scan_that_did_not_pass_is_no_go_whatever_the_recipe_asks(site, changes, words):
+    path = site.root / "reports" / "scan.json"
+    record = json.loads(path.read_text())
+    record["result"] |= changes
+    write_atomic(path, json.dumps(record))
+    assert words in gate.explain(judge(site))
+
+
+def test_what_the_scan_finds_now_is_no_go(site):
+    verdict = judge(site, passed=False, findings=(SECRET,))
+    assert "NO-GO  scan now: passed: False" in gate.explain(verdict)
+    assert "content.secret README.md" in gate.explain(verdict)
+
+
+@pytest.mark.parametrize("name", ["recipe.json", "inputs.lock"])
+def test_another_recipe_or_lock_than_the_bundle_was_built_from_is_no_go(site, name):
+    if name == "recipe.json":
+        (site.root / "params.yaml").write_text(json.dumps(release_project.values(expires_days=91)))
+    else:
+        (site.root / name).write_text('{"other": 1}')
+    verdict = judge(site)
+    assert [line.check for line in verdict.lines if line.verdict != "GO"] == [
+        "recipe and lock in force are those in the bundle"
+    ]
+    assert name in gate.explain(verdict)
+    assert "run `slipway build`" in gate.explain(verdict)

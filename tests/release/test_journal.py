@@ -20,6 +20,8 @@ def test_the_last_result_of_a_step_counts(journal):
     journal.write("sign", "done", {"n": 1})
     journal.write("sign", "done", {"n": 2})
     assert journal.done("sign") == {"n": 2}
+    journal.write("sign", "begin")
+    assert journal.done("sign") is None, "it was begun again and came to nothing"
 
 
 def test_a_torn_last_line_counts_as_not_written(journal):

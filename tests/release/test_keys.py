@@ -55,6 +55,17 @@ def test_the_environment_names_a_key(tmp_path, pair, monkeypatch):
         keys.private_key(tmp_path)
 
 
+def test_reading_the_public_key_makes_no_key(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLIPWAY_KEY", "")
+    with pytest.raises(UserError, match="no key to verify with"):
+        keys.public_key(tmp_path)
+    assert not (tmp_path / ".slipway").exists()
+    with pytest.raises(Refusal, match="set SLIPWAY_KEY"):
+        keys.private_key(tmp_path, shared=True)
+    made = keys.private_key(tmp_path)
+    assert keys.public_key(tmp_path) == keys.public_pem(made)
+
+
 def test_what_is_no_key_is_said(tmp_path, pair):
     (tmp_path / "x").write_text("hello")
     (tmp_path / "x").chmod(0o600)
@@ -122,7 +133,7 @@ def test_the_statement_says_what_the_release_was_made_of(site):
     )
     data = statement.write(
         site.root, identity, site.key, created="2026-01-01T00:00:00+00:00", gate={"verdict": "GO"},
-        approvals={"summary": "nobody approved"}, run_id="run", seconds={"train": 1.5},
+        approvals={"summary": "nobody approved"}, run_id="run",
     )  # fmt: skip
     found, content = statement.read(data, site.public)
     assert found == identity

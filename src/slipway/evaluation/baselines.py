@@ -19,7 +19,9 @@ SEGMENT_BYTES = 2048
 """On docstrings as good as zstd's own search for a size, in a sixtieth of the time."""
 
 
-def baselines(train: Sequence[str], test: Sequence[str], resamples: int, seed: int) -> dict[str, Measure]:
+def baselines(
+    train: Sequence[str], test: Sequence[str], families: Sequence[str], resamples: int, seed: int
+) -> dict[str, Measure]:
     """Bits per byte of `test`; the last two may look at `train` first, as the model did. Neither may be empty."""
     import gzip
     import lzma
@@ -34,7 +36,7 @@ def baselines(train: Sequence[str], test: Sequence[str], resamples: int, seed: i
         "gzip": compressed(len(gzip.compress(joined, 9, mtime=0)), "gzip -9"),
         "xz": compressed(len(lzma.compress(joined, preset=9 | lzma.PRESET_EXTREME)), "xz -9e"),
         "zstd_dictionary": compressed(*_zstd(train, joined)),
-        "byte_5gram": _ngram(train, test, resamples, seed),
+        "byte_5gram": _ngram(train, test, families, resamples, seed),
     }
 
 
@@ -52,13 +54,13 @@ def _zstd(train: Sequence[str], joined: bytes) -> tuple[int, str]:
     return size, f"zstd -19 with a dictionary of {len(dictionary)} bytes from the training split, not counted"
 
 
-def _ngram(train: Sequence[str], test: Sequence[str], resamples: int, seed: int) -> Measure:
+def _ngram(train: Sequence[str], test: Sequence[str], families: Sequence[str], resamples: int, seed: int) -> Measure:
     joined = "\n".join(test).encode()
     nats = ngram_nats("\n".join(train).encode(), joined)
     sizes = np.array([len(text.encode()) for text in test])
     # The newline after a document is that document's cost.
     starts = np.concatenate([[0], np.cumsum(sizes + 1)[:-1]])
-    return bits_per_byte(np.add.reduceat(nats, starts), sizes, resamples, seed)
+    return bits_per_byte(np.add.reduceat(nats, starts), sizes, families, resamples, seed)
 
 
 def ngram_nats(train: bytes, test: bytes) -> np.ndarray:

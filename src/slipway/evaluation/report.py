@@ -48,7 +48,9 @@ def evaluate(
     """
     measures, by_source = _bits_per_byte(scorer, test, settings, seed, say)
     texts = [document.text for document in test]
-    measures |= baselines(train, texts, settings.bootstrap, derived(seed, "baselines"))
+    measures |= baselines(
+        train, texts, [document.family for document in test], settings.bootstrap, derived(seed, "baselines")
+    )
     reports: dict[str, ChoiceReport] = {}
     answers: dict[str, list[Answer]] = {}
     left_out: dict[str, str] = {}
@@ -87,7 +89,8 @@ def _bits_per_byte(
         scorer.encode(texts), settings.stride, lambda done, total: say(done, total, "bits per byte")
     )
     sizes = np.array([len(text.encode()) for text in texts])
-    model = bits_per_byte(nats, sizes, settings.bootstrap, derived(seed, "bits per byte"))
+    families = [document.family for document in test]
+    model = bits_per_byte(nats, sizes, families, settings.bootstrap, derived(seed, "bits per byte"))
     sources = np.array([document.source for document in test])
     by_source = {
         str(source): round(float(nats[sources == source].sum() / sizes[sources == source].sum() / np.log(2)), DIGITS)

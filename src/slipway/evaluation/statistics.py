@@ -1,4 +1,6 @@
-"""Intervals: Wilson for shares, bootstrap over documents for bits per byte. scipy computes them."""
+"""Intervals: Wilson for shares, bootstrap over families of documents for bits per byte. scipy computes them."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,16 +18,19 @@ def share(successes: int, n: int) -> Measure:
     return _measure(successes / n, (interval.low, interval.high), n, "Wilson")
 
 
-def bits_per_byte(nats: np.ndarray, sizes: np.ndarray, resamples: int, seed: int) -> Measure:
-    """Total nats as bits over total UTF-8 bytes; both of shape (documents,).
+def bits_per_byte(nats: np.ndarray, sizes: np.ndarray, families: Sequence[str], resamples: int, seed: int) -> Measure:
+    """Total nats as bits over total UTF-8 bytes; all three of shape (documents,).
 
-    The 95 % interval is the percentile bootstrap over documents; one document has none.
+    The 95 % interval is the percentile bootstrap over families: similar documents are no independent evidence.
+    One family has no interval.
     """
     from scipy.stats import bootstrap
 
+    _, group = np.unique(np.array(families), return_inverse=True)
+    nats, sizes = np.bincount(group, weights=nats), np.bincount(group, weights=sizes)
     value = float(nats.sum() / sizes.sum() / np.log(2))
     if len(nats) < 2:
-        return _measure(value, None, len(nats), "no interval: a single document")
+        return _measure(value, None, len(nats), "no interval: a single family of documents")
     result = bootstrap(
         (nats, sizes),
         lambda some, bytes_of, axis: some.sum(axis=axis) / bytes_of.sum(axis=axis) / np.log(2),
@@ -36,7 +41,9 @@ def bits_per_byte(nats: np.ndarray, sizes: np.ndarray, resamples: int, seed: int
         rng=np.random.default_rng(seed),
     )
     interval = result.confidence_interval
-    return _measure(value, (interval.low, interval.high), len(nats), "percentile bootstrap over documents")
+    return _measure(
+        value, (interval.low, interval.high), len(nats), "percentile bootstrap over families of similar documents"
+    )
 
 
 def single(value: float, n: int, what: str) -> Measure:

@@ -21,7 +21,6 @@ from slipway.files import sha256_bytes
 
 MANIFEST = "manifest.json"
 FILES = ("model.safetensors", "optimiser.safetensors", "state.json")
-COMPLETE = "complete"
 """Empty file beside the checkpoints of a run that reached its end."""
 
 
@@ -65,9 +64,9 @@ class Checkpoints:
         """Steps of the checkpoints at hand, valid or not, ascending."""
         return sorted(int(p.name.removeprefix("step-")) for p in self.directory.glob("step-*") if p.is_dir())
 
-    def begin(self) -> None:
-        """Make room: leftovers of a killed write go, and so does a run that was already finished."""
-        if (self.directory / COMPLETE).exists():
+    def begin(self, *, fresh: bool = False) -> None:
+        """Make room: leftovers of a killed write go, and with `fresh` everything of an earlier run."""
+        if fresh and self.directory.exists():
             shutil.rmtree(self.directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         for leftover in self.directory.glob(".partial-*"):
@@ -163,8 +162,10 @@ class Checkpoints:
             )
 
     def finish(self) -> None:
-        """Mark the run as finished and drop the checkpoints of other runs, which nobody will resume."""
-        (self.directory / COMPLETE).touch()
+        """Drop the checkpoints of other runs, which nobody will resume.
+
+        This run's own stay: a kill before its results are in DVC's cache must not cost the training.
+        """
         for other in self._root.iterdir():
             if other.is_dir() and other != self.directory:
                 shutil.rmtree(other)

@@ -84,9 +84,9 @@ class _Run:
         digest = self.checkpoints.save(snapshot, state.best_step)
         state.chain.append((state.step, digest))
 
-    def begin(self, say: Say) -> None:
+    def begin(self, say: Say, *, fresh: bool) -> None:
         """Resume from the newest valid checkpoint, or write and read back that of step 0."""
-        self.checkpoints.begin()
+        self.checkpoints.begin(fresh=fresh)
         if found := self.checkpoints.newest():
             snapshot, digest = found
             self.restore(snapshot.model)
@@ -193,6 +193,7 @@ def train(
     model_out: Path,
     log_out: Path,
     work: Path,
+    fresh: bool = False,
     log: Log = lambda _step, _values: None,
     progress: Progress = lambda _done, _total, _note: None,
     say: Say = lambda _text: None,
@@ -207,6 +208,7 @@ def train(
         model_out: Hugging Face directory to write: config, generation config, safetensors.
         log_out: file for the log, JSON lines.
         work: directory for checkpoints.
+        fresh: train from step 0 even if checkpoints of this very run are there.
         log: gets (step, values) for each line of the log, with `tokens_per_second`.
         progress: gets (steps done, steps, a note for people).
         say: gets a sentence when something is resumed or passed over.
@@ -220,7 +222,7 @@ def train(
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     checkpoints = Checkpoints(work, run_key(settings, seed, tokens_digest), say)
     run = _Run(settings, seed, tokens, checkpoints)
-    run.begin(say)
+    run.begin(say, fresh=fresh)
     _iterate(run, log, progress)
     state = run.state
     run.restore(_best(checkpoints, state.best_step))

@@ -30,6 +30,7 @@ def write_model(model: Any, directory: Path) -> None:
     Raises:
         UserError: if the disk refuses.
     """
+    from safetensors import SafetensorError
     from transformers import GenerationConfig
     from transformers.utils import logging
 
@@ -46,9 +47,9 @@ def write_model(model: Any, directory: Path) -> None:
             file.chmod(0o644)  # safetensors makes files that only the owner can read
         shutil.rmtree(directory, ignore_errors=True)
         temporary.rename(directory)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        reason = error.strerror or error
+        reason = getattr(error, "strerror", None) or error
         raise UserError(f"{directory}: the model could not be written: {reason}; free some disk space") from error
 
 

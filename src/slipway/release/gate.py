@@ -1,5 +1,7 @@
 """The gate: may this bundle be released? The recipe's checks, and that all reports speak of these very bytes.
 
+The built-in checks hold whatever the recipe asks for: a scan that passed, then and now, is among them.
+
 A missing report or value is NO-GO, a value that was not measured is INCONCLUSIVE, and only GO goes on.
 """
 
@@ -9,9 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from slipway.errors import Refusal, UserError
-from slipway.files import sha256_file
-from slipway.records import REPORTS, Record, StageRecord, read_record
+from slipway.files import sha256_bytes, sha256_file
+from slipway.recipe import Recipe
+from slipway.records import REPORTS, Record, ScanReport, StageRecord, read_record, read_report
 from slipway.release.bundle import manifest
+from slipway.release.bundle.provenance import recipe_json
 from slipway.settings import Check
 
 Verdict = Literal["GO", "NO-GO", "INCONCLUSIVE"]
@@ -88,28 +92,64 @@ def _same(check: str, pairs: list[tuple[str, str | None, str | None]], reason: s
     return GateLine(check=check, verdict=verdict, observed="; ".join(wrong) or f"{len(pairs)} equal", reason=reason)
 
 
-def _identity(bundle: Path, reports: Path, digest: str) -> list[GateLine]:
+def _digest(path: Path) -> str | None:
+    return sha256_file(path) if path.is_file() else None
+
+
+def _scan(check: str, report: ScanReport, digest: str, files: int, reason: str) -> GateLine:
+    found = "; ".join(f"{finding.rule} {finding.path}" for finding in report.findings[:3])
+    pairs: list[tuple[str, str | None, str | None]] = [
+        ("scan", report.bundle_digest, digest),
+        ("passed", str(report.passed), "True"),
+        (f"{len(report.findings)} findings", found or "none", "none"),
+        ("files scanned", str(report.files_scanned), str(files)),
+    ]
+    return _same(check, pairs, reason)
+
+
+def _scans(bundle: Path, reports: Path, digest: str, now: ScanReport) -> list[GateLine]:
+    """The stage's report, and the scan made for the gate, which no edited report can stand in for."""
+    files = len(manifest.read(bundle).files) + 1  # the manifest does not list itself
+    check, reason = "scan is of this bundle and passed", "the bytes that were scanned are the bytes to publish"
+    try:
+        report = read_report(reports / "scan.json")
+        if not isinstance(report, ScanReport):
+            raise UserError(f"{reports / 'scan.json'}: the report of another stage; run `slipway build --force scan`")
+        line = _scan(check, report, digest, files, reason)
+    except UserError as error:
+        line = GateLine(check=check, verdict="NO-GO", observed=str(error), reason=reason)
+    return [line, _scan("scan now", now, digest, files, "a report is a file, and a file can be edited")]
+
+
+def _origin(recipe: Recipe, root: Path, bundle: Path) -> GateLine:
+    """That the bundle was built from what is in force, so that no bound was loosened after the build."""
+    in_force = sha256_bytes(recipe_json(recipe).encode())
+    line = _same(
+        "recipe and lock in force are those in the bundle",
+        [
+            ("recipe.json", _digest(bundle / "recipe.json"), in_force),
+            ("inputs.lock", _digest(bundle / "inputs.lock"), _digest(root / "inputs.lock")),
+        ],
+        "the bundle states the rules it was judged by",
+    )
+    if line.verdict == "GO":
+        return line
+    return line.model_copy(update={"observed": f"{line.observed}; run `slipway build`"})
+
+
+def _identity(bundle: Path, reports: Path) -> list[GateLine]:
     """That every report is about these bytes, so that none can be swapped for a better one."""
     files = manifest.read(bundle).files
     entry = files.get("model.safetensors") or files.get("model.safetensors.index.json")
     weights = entry.sha256 if entry else None
     results: dict[str, dict[str, Any]] = {}
-    for stage in ("scan", "evaluate", "safety"):
+    for stage in ("evaluate", "safety"):
         try:
             results[stage] = read_record(reports / f"{stage}.json").result
         except UserError:
             results[stage] = {}
     inside = [stage for stage in REPORTS if stage not in _AFTER_THE_BUNDLE]
-
-    def digest_of(path: Path) -> str | None:
-        return sha256_file(path) if path.is_file() else None
-
     return [
-        _same(
-            "scan is of this bundle",
-            [("scan", results["scan"].get("bundle_digest"), digest)],
-            "the bytes that were scanned are the bytes to publish",
-        ),
         _same(
             "evaluation and safety are of these weights",
             [(stage, results[stage].get("weights_sha256"), weights) for stage in ("evaluate", "safety")],
@@ -118,7 +158,7 @@ def _identity(bundle: Path, reports: Path, digest: str) -> list[GateLine]:
         _same(
             "reports in the bundle are those of the stages",
             [
-                (stage, digest_of(bundle / "records" / f"{stage}.json"), digest_of(reports / f"{stage}.json"))
+                (stage, _digest(bundle / "records" / f"{stage}.json"), _digest(reports / f"{stage}.json"))
                 for stage in inside
             ],
             "no number was edited by hand",
@@ -126,20 +166,26 @@ def _identity(bundle: Path, reports: Path, digest: str) -> list[GateLine]:
     ]
 
 
-def judge(checks: tuple[Check, ...], reports: Path, bundle: Path) -> GateVerdict:
-    """Judge `bundle` by the recipe's checks and by the built-in ones.
+def judge(recipe: Recipe, root: Path, scanned: ScanReport) -> GateVerdict:
+    """Judge the bundle in `root` by the recipe's checks and by the built-in ones.
+
+    Args:
+        recipe: the recipe in force.
+        root: the project, with `bundle/`, `reports/` and `inputs.lock`.
+        scanned: what a scan of the bundle finds now.
 
     Raises:
         UserError: if there is no bundle. Everything else that is wrong is a line of the verdict.
     """
+    bundle, reports = root / "bundle", root / "reports"
     digest = manifest.digest(bundle)
     try:
         manifest.check(bundle)
         lines = [GateLine(check="bundle fits its manifest", verdict="GO", observed="every byte", reason="")]
-        lines += _identity(bundle, reports, digest)
+        lines += [*_scans(bundle, reports, digest, scanned), *_identity(bundle, reports), _origin(recipe, root, bundle)]
     except Refusal as refusal:
         lines = [GateLine(check="bundle fits its manifest", verdict="NO-GO", observed=str(refusal), reason="")]
-    lines += [_policy(check, reports) for check in checks]
+    lines += [_policy(check, reports) for check in recipe.release.gate]
     verdicts = {line.verdict for line in lines}
     worst: Verdict = "NO-GO" if "NO-GO" in verdicts else "INCONCLUSIVE" if "INCONCLUSIVE" in verdicts else "GO"
     return GateVerdict(bundle_digest=digest, verdict=worst, lines=tuple(lines))

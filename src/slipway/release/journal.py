@@ -52,9 +52,9 @@ class Journal:
         return found
 
     def done(self, step: str) -> dict[str, Any] | None:
-        """Result of the last time `step` was finished, or None."""
-        results = [entry["result"] for entry in self.entries() if entry["step"] == step and entry["event"] == "done"]
-        return results[-1] if results else None
+        """Result of `step` if it was finished and not begun again since, or None."""
+        events = [entry for entry in self.entries() if entry["step"] == step]
+        return events[-1]["result"] if events and events[-1]["event"] == "done" else None
 
     def write(self, step: str, event: str, result: dict[str, Any] | None = None) -> None:
         """Append a line and flush it to disk."""

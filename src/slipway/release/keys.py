@@ -14,18 +14,21 @@ from slipway.files import write_atomic
 _CURVES = {"secp256r1", "secp384r1", "secp521r1"}
 
 
-def private_key(root: str | Path = ".") -> Path:
+def private_key(root: str | Path = ".", *, shared: bool = False) -> Path:
     """The private key this project signs with, made if there is none.
+
+    Args:
+        root: the project.
+        shared: the store is shared with others; then only `SLIPWAY_KEY` will do, for nobody would know a key made here.
 
     Raises:
         UserError: if `SLIPWAY_KEY` names no file, or the file is no private key of a supported curve.
-        Refusal: if others than its owner may read it.
+        Refusal: if others than its owner may read it, or `shared` and `SLIPWAY_KEY` is not set.
     """
-    if named := os.environ.get("SLIPWAY_KEY"):
-        path = Path(root) / named
-        if not path.is_file():
-            raise UserError(f"SLIPWAY_KEY names {named}, which is no file; set it to a private key in PEM or unset it")
-    else:
+    path = _named(root)
+    if path is None:
+        if shared:
+            raise Refusal("the store is shared, so set SLIPWAY_KEY to the private key to sign with (PEM)")
         path = Path(root) / ".slipway" / "keys" / "release.key"
         if not path.exists():
             generate(path)
@@ -33,14 +36,25 @@ def private_key(root: str | Path = ".") -> Path:
     return path
 
 
+def _named(root: str | Path) -> Path | None:
+    """The file that `SLIPWAY_KEY` names; None where it is unset or empty."""
+    named = os.environ.get("SLIPWAY_KEY")
+    if not named:
+        return None
+    path = Path(root) / named
+    if not path.is_file():
+        raise UserError(f"SLIPWAY_KEY names {named}, which is no file; set it to a private key in PEM or unset it")
+    return path
+
+
 def public_key(root: str | Path = ".") -> bytes:
-    """PEM of the public half of this project's key, without needing the private one.
+    """PEM of the public half of this project's key; makes none, and needs the private one only for `SLIPWAY_KEY`.
 
     Raises:
         UserError: if there is neither; a verifier has the public key from the publisher by another way.
     """
-    if "SLIPWAY_KEY" in os.environ:
-        return public_pem(private_key(root))
+    if named := _named(root):
+        return public_pem(named)
     folder = Path(root) / ".slipway" / "keys"
     for name in ("release.pub", "release.key"):
         if (folder / name).is_file():

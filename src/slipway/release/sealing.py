@@ -4,14 +4,15 @@ An attempt that was interrupted may have published its statement and signature a
 again (they hold a time and a random number), so they are taken up instead.
 """
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from slipway.errors import Refusal, UserError
 from slipway.files import sha256_bytes, write_atomic
 from slipway.release import signature, statement
+from slipway.release.claim import Claim
 from slipway.release.keys import public_pem
-from slipway.release.publish import Claim
 from slipway.release.verify import MANIFEST, Reader, listed_files, release_prefix
 
 Compose = Callable[[statement.Identity], bytes]
@@ -48,6 +49,11 @@ def seal_release(
     }
     _signature(store, claim, staged, private, expected)
     return staged
+
+
+def discard(work: Path) -> None:
+    """Remove what was staged below `work`; `seal_release` makes it again from the bundle and what was published."""
+    shutil.rmtree(work / "staged", ignore_errors=True)
 
 
 def _published(store: Reader, name: str, version: str, file: str) -> bytes | None:

@@ -18,16 +18,13 @@ IN_TOTO = "application/vnd.in-toto+json"
 
 
 def stage(bundle: Path, target: Path) -> None:
-    """Make `target` the same tree as `bundle`, by hard links where the file system has them; other files go."""
+    """Make `target` a copy of `bundle`; what else lies there goes. No links: a bundle's files have one name each."""
     if target.exists():
         shutil.rmtree(target)
     for path in walk(bundle):
         copy = target / path.relative_to(bundle)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(path, copy)
-        except OSError:
-            shutil.copyfile(path, copy)
+        shutil.copyfile(path, copy)
 
 
 def sign(directory: Path, private: Path) -> Path:

@@ -74,7 +74,6 @@ def write(
     gate: Mapping[str, Any],
     approvals: Mapping[str, Any],
     run_id: str | None = None,
-    seconds: Mapping[str, float] | None = None,
 ) -> bytes:
     """The signed statement of a release, as bytes.
 
@@ -86,7 +85,6 @@ def write(
         gate: the gate's verdict as a record.
         approvals: who approved, as a record.
         run_id: MLflow run of the build.
-        seconds: wall time of the stages that ran in this build, if known.
     """
     from google.protobuf.json_format import MessageToDict
     from in_toto_attestation.v1.resource_descriptor import ResourceDescriptor
@@ -105,8 +103,7 @@ def write(
             "metadata": {"finishedOn": created} | ({"invocationId": run_id} if run_id else {}),
             "byproducts": [
                 {"name": f"reports/{path.name}", "digest": {"sha256": sha256_file(path)}} for path in reports
-            ]
-            + ([{"name": "seconds", "annotations": dict(seconds)}] if seconds else []),
+            ],
         },
     }
     subject = ResourceDescriptor(name="manifest.json", digest={"sha256": identity.manifest_sha256})

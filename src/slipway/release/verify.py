@@ -5,11 +5,13 @@ verified by the same lines. No network but the store's, no clock but for the exp
 """
 
 import hashlib
+import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from slipway.errors import Refusal
-from slipway.files import sha256_bytes
+from slipway.files import sha256_bytes, sha256_file
 from slipway.records import Record
 from slipway.release import signature, statement
 from slipway.release.bundle import manifest
@@ -72,6 +74,16 @@ def stream_digest(store: Reader, key: str) -> str:
     return digest.hexdigest()
 
 
+def signed_files(store: Reader, prefix: str, public: bytes) -> dict[str, str]:
+    """Path -> sha256 of every file of the release at `prefix` as signed; the signature itself is none of them.
+
+    Raises:
+        Refusal: if the signature does not hold. Whether the files do, `verify` says.
+    """
+    key = f"{prefix.strip('/')}/{signature.NAME}".lstrip("/")
+    return signature.read(store.read(key)[0], public, f"{store.url}/{key}")
+
+
 def verify(store: Reader, prefix: str, public: bytes) -> Verified:
     """Check the release at `prefix` against `public` (PEM): nothing missing, nothing added, every byte as signed.
 
@@ -105,6 +117,25 @@ def verify(store: Reader, prefix: str, public: bytes) -> Verified:
     return Verified(
         release=identity, uri=uri, files=len(present), bytes=sum(present.values()), signed_by=sha256_bytes(public)
     )
+
+
+def fetch(store: Reader, prefix: str, target: Path, public: bytes) -> Path:
+    """Download the signed files of a release, and no others, into `target`, and return it.
+
+    Raises:
+        Refusal: if the signature does not hold, names a path outside the release, or a file is not as signed.
+    """
+    target = target.resolve()
+    for name, digest in signed_files(store, prefix, public).items():
+        path, key = (target / name).resolve(), f"{prefix}/{name}"
+        if not path.is_relative_to(target):
+            raise Refusal(f"{store.url}/{prefix}: its signature names {name!r}, which is not inside the release")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with store.open(key) as source, path.open("wb") as copy:
+            shutil.copyfileobj(source, copy, 1 << 20)
+        _compare(f"{store.url}/{key}", sha256_file(path), digest)
+    (target / signature.NAME).write_bytes(store.read(f"{prefix}/{signature.NAME}")[0])
+    return target
 
 
 def _compare(what: str, found: str | None, expected: str | None) -> None:
@@ -150,7 +181,10 @@ def verify_channel(store: Reader, name: str, channel: str, public: bytes, now: d
     try:
         pointer = read_pointer(store, name, channel, public)
     except FileNotFoundError:
-        raise Refusal(f"{store.url}/{pointer_key(name, channel)}: nothing was released on this channel") from None
+        raise Refusal(
+            f"{store.url}/{pointer_key(name, channel)}: the pointer is missing; nothing was released on this channel, "
+            "or it was removed. `slipway release` writes it"
+        ) from None
     if datetime.fromisoformat(pointer.expires) < (now or datetime.now(UTC)):
         raise Refusal(
             f"{store.url}/{pointer_key(name, channel)}: expired {pointer.expires}; it may be an old copy. "

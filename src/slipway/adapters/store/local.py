@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from slipway.errors import UserError
+from slipway.errors import Refusal, UserError
 from slipway.files import sha256_bytes
 
 _OWN = (".tmp", ".swap.lock")
@@ -34,20 +34,31 @@ class LocalStore:
         """Key -> bytes of every object whose key begins with `prefix` (a folder, with or without `/`).
 
         Without a prefix the store's own files are listed too: in a release directory that is verified as it stands,
-        nothing may hide behind their names.
+        nothing may hide behind their names. An empty directory below is `path/` with 0 bytes, as S3 has them.
 
         Raises:
-            UserError: at a symbolic link or another thing that is no regular file; a release holds none.
+            Refusal: at a symbolic link, another thing that is no regular file (a release holds none), or a directory
+                that cannot be read.
         """
         top = self._path(prefix.rstrip("/")) if prefix.rstrip("/") else self.root
+        if top.is_symlink() and top != self.root:
+            raise Refusal(f"{top}: not a regular directory; replace the link by a copy")
         found: dict[str, int] = {}
-        for folder, names, files in os.walk(top):
+        if not top.is_dir():
+            return found
+        for folder, names, files in os.walk(top, onerror=self._refuse):
+            if not names and not files and Path(folder) != top:
+                found[f"{Path(folder).relative_to(self.root).as_posix()}/"] = 0
             for name in (*files, *(n for n in names if Path(folder, n).is_symlink())):
                 path = Path(folder, name)
                 if path.is_symlink() or not path.is_file():
-                    raise UserError(f"{path}: not a regular file; remove it, a release holds plain files only")
+                    raise Refusal(f"{path}: not a regular file; remove it, a release holds plain files only")
                 found[path.relative_to(self.root).as_posix()] = path.stat().st_size
         return dict(sorted(found.items()))
+
+    @staticmethod
+    def _refuse(error: OSError) -> None:
+        raise Refusal(f"{error.filename}: cannot be listed ({error.strerror}), so what lies there was not checked")
 
     def read(self, key: str) -> tuple[bytes, str]:
         """Content and tag of a small object; raises FileNotFoundError."""

@@ -6,7 +6,15 @@ anything; a tag or alias set by hand releases nothing.
 """
 
 from slipway.adapters.tracking.registry import mark_released, register
-from slipway.adapters.tracking.runs import find_run, finish_build_run, start_build_run
+from slipway.adapters.tracking.runs import fail_build_run, find_run, finish_build_run, start_build_run
 from slipway.adapters.tracking.sink import metric_sink
 
-__all__ = ["find_run", "finish_build_run", "mark_released", "metric_sink", "register", "start_build_run"]
+__all__ = [
+    "fail_build_run",
+    "find_run",
+    "finish_build_run",
+    "mark_released",
+    "metric_sink",
+    "register",
+    "start_build_run",
+]

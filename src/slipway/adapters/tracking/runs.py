@@ -80,6 +80,11 @@ def finish_build_run(root: Path, run_id: str, cached: Sequence[str]) -> None:
     mlflow.set_terminated(run_id, "FINISHED")
 
 
+def fail_build_run(root: Path, run_id: str) -> None:
+    """Close the run of a build that did not finish; what was logged live stays in it."""
+    client(root).set_terminated(run_id, "FAILED")
+
+
 def _log_file(mlflow: Any, run_id: str, path: Path, folder: str) -> None:
     if path.is_file() and path.stat().st_size <= LARGEST_ARTIFACT:
         mlflow.log_artifact(run_id, str(path), folder)

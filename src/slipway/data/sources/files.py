@@ -43,7 +43,10 @@ def resolve(source: FileSource, root: Path) -> list[str]:
         found = [p.relative_to(root) for p in place.rglob("*") if p.suffix in suffixes and p.is_file()]
         hint = f"holds no file that ends in {' or '.join(suffixes)}; give a glob for other names"
     else:
-        found = [p.relative_to(root) for p in root.glob(source.path) if p.is_file()]
+        try:
+            found = [p.relative_to(root) for p in root.glob(source.path) if p.is_file()]
+        except (ValueError, NotImplementedError) as error:
+            raise UserError(f"{where} is no path or glob inside the project: {error}") from None
         hint = "matches no file; it may be a file, a directory or a glob, relative to the project"
     if not found:
         raise UserError(f"{where} {hint}")
@@ -61,7 +64,7 @@ def licence(source: FileSource) -> str:
         return expression
     raise UserError(
         f"source {source.name}: licence `{source.licence}` is not an SPDX expression; "
-        "see spdx.org/licenses for the ids, e.g. CC-BY-4.0, or LicenseRef-mine for one of your own"
+        "see spdx.org/licenses for the ids, e.g. CC-BY-4.0"
     )
 
 

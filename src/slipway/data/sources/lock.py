@@ -37,13 +37,16 @@ def _current(recipe: Recipe, root: Path) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text("utf-8"))
-        return {name: dict(entry) for name, entry in document["sources"].items()}
+        sources = {name: dict(entry) for name, entry in document["sources"].items()}
+        if wrong := [n for n, e in sources.items() if not isinstance(e.get("packages") or e.get("files"), dict)]:
+            raise TypeError(f"source {wrong[0]} lists neither packages nor files")
     except FileNotFoundError:
         raise Refusal(
             f"{path.name}: missing, so nothing says what the sources should hold; write it: slipway lock"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Refusal(f"{path.name} is damaged ({error}); write it again: slipway lock") from None
+    return sources
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -96,7 +96,7 @@ def assemble(root: str | Path, recipe: Recipe, out: str | Path | None = None) ->
         "bom.cdx.json": bom.render(material, _weights(copied)),
         "provenance.json": provenance.render(material, copied),
         "report.html": report.render(material),
-        "recipe.json": provenance.recipe_json(material),
+        "recipe.json": provenance.recipe_json(material.recipe),
         "inputs.lock": (root / "inputs.lock").read_text("utf-8"),
     }
     documents |= {f"records/{stage}.json": record.to_json() for stage, record in material.records.items()}

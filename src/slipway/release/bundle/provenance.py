@@ -12,6 +12,7 @@ from typing import Any
 from slipway import __version__
 from slipway.errors import Refusal
 from slipway.files import sha256_bytes, sha256_file
+from slipway.recipe import Recipe
 from slipway.release.bundle.material import Material
 
 TYPE = "https://in-toto.io/Statement/v1"
@@ -19,9 +20,9 @@ PREDICATE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "urn:slipway:stage-graph:v1"
 
 
-def recipe_json(material: Material) -> str:
+def recipe_json(recipe: Recipe) -> str:
     """The recipe as canonical JSON: what `recipe.json` holds and what provenance names by digest."""
-    values = material.recipe.model_dump(mode="json", by_alias=True)
+    values = recipe.model_dump(mode="json", by_alias=True)
     return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -78,7 +79,7 @@ def render(material: Material, subjects: dict[str, str]) -> str:
         material: recipe and records.
         subjects: path in the bundle -> sha256 of the files this is provenance of.
     """
-    recipe_text = recipe_json(material)
+    recipe_text = recipe_json(material.recipe)
     statement = {
         "_type": TYPE,
         "subject": [{"name": path, "digest": {"sha256": digest}} for path, digest in sorted(subjects.items())],
