@@ -28,6 +28,10 @@ def gaps(material: Material) -> list[str]:
         f"Personal data is found by patterns ({', '.join(off)}); "
         "names of people, and whatever no pattern describes, stay in the text."
     )
+    found.append(
+        f"The splits share no two documents of Jaccard similarity {recipe.prepare.family_jaccard:g} or more (word "
+        "5-shingles); shorter passages that otherwise different documents have in common can stand in several splits."
+    )
     found.append("Text was not judged for being true, harmful or biased.")
     return found
 
