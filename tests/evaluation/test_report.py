@@ -1,3 +1,5 @@
+"""The whole evaluation report on a tiny model: complete, and the same twice."""
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest

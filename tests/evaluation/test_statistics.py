@@ -1,3 +1,5 @@
+"""Intervals against formulas, and what has none."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Questions are fair, scored as defined, and answered by a model that learnt them."""
+
 import numpy as np
 import pytest
 

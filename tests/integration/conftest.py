@@ -12,7 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
-TRACKED = ("flows", "pipelines", "src", "infra", ".dvc/config", ".dvcignore", ".gitignore", "dvc.yaml", "prefect.yaml",
+TRACKED = ("flows", "pipelines", "src", "infra", "LICENSES", ".dvc/config", ".dvcignore", ".gitignore", "dvc.yaml", "prefect.yaml",
            "constraints.txt", "pyproject.toml")  # fmt: skip
 
 

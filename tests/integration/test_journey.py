@@ -55,11 +55,12 @@ def test_a_second_run_runs_no_stage_and_publishes_nothing(released):
 def test_a_plain_copy_verifies_with_slipway_and_with_model_signing(released, tmp_path):
     copy = shutil.copytree(release_directory(released), tmp_path / "copy")
     key = released / ".slipway" / "keys" / "release.pub"
-    command(released, "slipway", "verify", str(copy), "--key", str(key))
-    command(
+    assert "verified" in command(released, "slipway", "verify", str(copy), "--key", str(key))
+    output = command(
         released, sys.executable, "-m", "model_signing", "verify", "key", str(copy),
         "--signature", str(copy / "model.sig"), "--public_key", str(key),
     )  # fmt: skip
+    assert "Verification succeeded" in output
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "README.md", "manifest.json", "statement.json"])

@@ -1,3 +1,5 @@
+"""A model from its configuration: the same parameters from the same seed, faults named by key."""
+
 import pytest
 import torch
 

@@ -1,3 +1,5 @@
+"""Checkpoints are whole or absent, and damage is noticed."""
+
 import shutil
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Batches are a pure function of seed and step."""
+
 from pathlib import Path
 
 import numpy as np

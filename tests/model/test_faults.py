@@ -36,9 +36,11 @@ for kill in range(kills):
     reader, writer = os.pipe()
     pid = os.fork()
     if not pid:
-        work(lambda done, total, note: os.write(writer, b"x"))
+        # Slow enough that the last kill still meets a run that is not finished.
+        work(lambda done, total, note: (os.write(writer, b"x"), time.sleep(0.02)))
         os._exit(0)
-    os.read(reader, 1)  # it has begun
+    os.close(writer)
+    os.read(reader, 1)  # it has begun, or ended
     time.sleep(random.Random(kill).uniform(0, 0.1))
     os.kill(pid, signal.SIGKILL)
     print("killed", os.waitpid(pid, 0)[1], sorted(p.name for p in root.glob("work/*/*")), flush=True)

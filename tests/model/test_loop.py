@@ -1,3 +1,5 @@
+"""Training: it learns, stops early, and a resumed run equals a straight one bit for bit."""
+
 import json
 import math
 from pathlib import Path

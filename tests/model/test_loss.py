@@ -1,3 +1,5 @@
+"""The chunked loss equals the model's own, and is not used where it would not."""
+
 import pytest
 import torch
 from torch.nn import functional

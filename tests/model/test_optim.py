@@ -1,3 +1,5 @@
+"""Muon against its reference, schedules against their definition."""
+
 import pytest
 import torch
 

@@ -1,3 +1,5 @@
+"""The battery of probes: what ran, what did not, and why."""
+
 import json
 
 import pyarrow as pa

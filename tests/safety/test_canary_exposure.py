@@ -1,3 +1,5 @@
+"""Exposure against its definition, on models that did and did not see the canaries."""
+
 import math
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Patterns of personal data: what must be found, and what must not."""
+
 import pytest
 
 from slipway.safety.pii_samples import PATTERNS, findings, probe

@@ -1,3 +1,5 @@
+"""Extraction on a model that learnt its text by heart, and on one that did not."""
+
 import pytest
 
 from slipway.errors import UserError
