@@ -88,7 +88,7 @@ def up_to_date(root: Path) -> bool:
     return True
 
 
-def _raise(number: int, _: FrameType | None) -> None:
+def end_by_exception(number: int, _: FrameType | None) -> None:
     # An exception instead of a silent death, so that every `finally` ends its processes.
     sys.exit(128 + number)
 
@@ -99,7 +99,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--force", nargs="+", default=[], metavar="STAGE", help="run these stages in any case")
     force = parser.parse_args(argv).force
     root = Path.cwd()
-    signal.signal(signal.SIGTERM, _raise)
+    signal.signal(signal.SIGTERM, end_by_exception)
     try:
         check_names(root, force)
         if not force and up_to_date(root):

@@ -9,10 +9,10 @@ import os
 import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from urllib.parse import urlsplit
 
 from flows import steps
+from flows.console import end_by_exception, up_to_date
 from slipway.errors import UserError
 
 
@@ -103,17 +103,9 @@ def _build(root: Path) -> None:
 
 
 def _to_do(root: Path, to_build: bool) -> bool:
-    if to_build:
-        from flows.console import up_to_date
-
-        if not up_to_date(root):
-            return True
+    if to_build and not up_to_date(root):
+        return True
     return not released_already(root)
-
-
-def _raise(number: int, _: FrameType | None) -> None:
-    # An exception instead of a silent death, so that every `finally` ends its processes.
-    sys.exit(128 + number)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -124,7 +116,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     to_build = parser.parse_args(argv).build
     root = Path.cwd()
-    signal.signal(signal.SIGTERM, _raise)
+    signal.signal(signal.SIGTERM, end_by_exception)
     try:
         if not _to_do(root, to_build):
             return 0
