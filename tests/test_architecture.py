@@ -14,7 +14,10 @@ from slipway.recipe import Recipe
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "slipway"
 ROOMS = {"data", "model", "evaluation", "safety", "scan", "release"}
-GROUND = {"errors", "files", "settings", "recipe", "records", "graph", "page", "processes"}
+GROUND = {
+    *("errors", "files", "settings", "recipe", "records", "graph", "page", "processes"),
+    *("spread", "shards", "patterns", "chat"),
+}
 FORBIDDEN_IN_ROOMS = {"prefect", "dvc", "mlflow", "great_expectations", "boto3", "flows", "pipelines"}
 HEAVY = {
     "torch",

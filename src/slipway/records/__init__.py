@@ -7,40 +7,54 @@ A quantity that was not measured is `None` or "not run", never 0.
 """
 
 from slipway.records.base import Measure, Record
-from slipway.records.reports import (
+from slipway.records.data import (
     AcquireReport,
+    BaseRecord,
+    Contamination,
+    ContaminationHit,
+    Expectation,
+    Obligation,
+    PrepareReport,
+    Similarity,
+    SourceRecord,
+    TaskRecord,
+    TokenizeReport,
+    ValidateReport,
+)
+from slipway.records.reports import (
     BundleReport,
     ChoiceReport,
     EvaluateReport,
-    Expectation,
     Finding,
-    PrepareReport,
     Probe,
     SafetyReport,
     ScanReport,
-    SourceRecord,
-    TokenizeReport,
     TrainReport,
-    ValidateReport,
 )
 from slipway.records.stage import REPORTS, StageRecord, read_record, read_report
 
 __all__ = [
     "REPORTS",
     "AcquireReport",
+    "BaseRecord",
     "BundleReport",
     "ChoiceReport",
+    "Contamination",
+    "ContaminationHit",
     "EvaluateReport",
     "Expectation",
     "Finding",
     "Measure",
+    "Obligation",
     "PrepareReport",
     "Probe",
     "Record",
     "SafetyReport",
     "ScanReport",
+    "Similarity",
     "SourceRecord",
     "StageRecord",
+    "TaskRecord",
     "TokenizeReport",
     "TrainReport",
     "ValidateReport",

@@ -8,17 +8,8 @@ from pydantic import ValidationError
 
 from slipway.errors import UserError
 from slipway.records.base import Record
-from slipway.records.reports import (
-    AcquireReport,
-    BundleReport,
-    EvaluateReport,
-    PrepareReport,
-    SafetyReport,
-    ScanReport,
-    TokenizeReport,
-    TrainReport,
-    ValidateReport,
-)
+from slipway.records.data import AcquireReport, PrepareReport, TokenizeReport, ValidateReport
+from slipway.records.reports import BundleReport, EvaluateReport, SafetyReport, ScanReport, TrainReport
 
 
 class StageRecord(Record):

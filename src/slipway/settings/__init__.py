@@ -1,0 +1,46 @@
+"""The sections of the recipe as typed, frozen settings: what each number is, in which unit; a file per section.
+
+`slipway.recipe` reads them from `params.yaml`; rooms receive the section of their stage.
+"""
+
+from slipway.settings.acquire import Acquire, Base, FileSource, Limits, PydocsSource, Shape, Source
+from slipway.settings.base import Count, Name, Settings, Share
+from slipway.settings.evaluate import Choice, Evaluate, TaskFile
+from slipway.settings.prepare import Action, Canaries, Decontaminate, Pii, Prepare, Quality
+from slipway.settings.release import Approval, Bundle, Check, Release, Scan
+from slipway.settings.safety import Safety
+from slipway.settings.tokenize import Tokenize
+from slipway.settings.train import Train
+from slipway.settings.validate import Validate
+
+__all__ = [
+    "Acquire",
+    "Action",
+    "Approval",
+    "Base",
+    "Bundle",
+    "Canaries",
+    "Check",
+    "Choice",
+    "Count",
+    "Decontaminate",
+    "Evaluate",
+    "FileSource",
+    "Limits",
+    "Name",
+    "Pii",
+    "Prepare",
+    "PydocsSource",
+    "Quality",
+    "Release",
+    "Safety",
+    "Scan",
+    "Settings",
+    "Shape",
+    "Share",
+    "Source",
+    "TaskFile",
+    "Tokenize",
+    "Train",
+    "Validate",
+]

@@ -1,0 +1,63 @@
+"""Sections `bundle`, `scan` and `release`: what is published, and on which conditions."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from slipway.settings.base import Count, Name, Settings
+
+
+class Bundle(Settings):
+    """What the release says of itself."""
+
+    title: str
+    summary: str
+    licence: str
+    """SPDX expression of the released weights."""
+    language: Annotated[tuple[str, ...], Field(min_length=1)]
+    """ISO 639-1 codes."""
+    intended_use: str
+    limitations: str
+
+
+class Scan(Settings):
+    """Limits of the file scan."""
+
+    max_file_bytes: Count
+    """Larger files are refused."""
+
+
+class Check(Settings):
+    """One line of the gate: a number in a report against a bound."""
+
+    report: str
+    """Stage whose report holds the number."""
+    value: str
+    """Dotted path inside the report's result; list items by index."""
+    relation: Literal["below", "above", "equals"]
+    bound: float | str
+    """A number, or the dotted path of another value in the same report."""
+    reason: str
+    """Why this is asked, in words that appear in the verdict."""
+
+
+class Approval(Settings):
+    """Who must agree before anything is signed."""
+
+    required: Annotated[int, Field(ge=0)] = 0
+    """Approvers needed; 0 means that nobody approves, and the card says so."""
+    approvers: dict[str, str] = {}
+    """Name to path of the approver's public key (PEM)."""
+
+
+class Release(Settings):
+    """How a bundle becomes a release."""
+
+    version: str = "auto"
+    """`auto` counts up (v1, v2, …); anything else is taken as given and may be used once."""
+    channel: Name = "stable"
+    """Pointer that is moved to the new release."""
+    expires_days: Count = 90
+    """Days after which readers should refuse a channel pointer that was not renewed."""
+    approval: Approval = Approval()
+    gate: Annotated[tuple[Check, ...], Field(min_length=1)]

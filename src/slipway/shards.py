@@ -1,0 +1,53 @@
+"""Sharded tables: `<directory>/<name>-00000.parquet`, `-00001`, …, read and written in that order.
+
+A shard is the unit of work of a machine and the unit of failure: it is written under another name and moved
+into place when it is complete.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def shard_path(directory: Path, name: str, number: int) -> Path:
+    """Where shard `number` of table `name` lies."""
+    return directory / f"{name}-{number:05d}.parquet"
+
+
+def shards(directory: Path, name: str) -> list[Path]:
+    """The shards of table `name`, in order; empty if there is none."""
+    return sorted(directory.glob(f"{name}-[0-9][0-9][0-9][0-9][0-9].parquet"))
+
+
+def write_shard(path: Path, table: "pa.Table") -> None:
+    """Write one shard, complete or not at all."""
+    import pyarrow.parquet as pq
+
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        pq.write_table(table, temporary, compression="zstd")
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def batches(
+    directory: Path, name: str, columns: Sequence[str] | None = None, rows: int = 4096
+) -> Iterator["pa.RecordBatch"]:
+    """The rows of a table in order, at most `rows` at a time, so that memory does not grow with the table."""
+    import pyarrow.parquet as pq
+
+    for path in shards(directory, name):
+        with pq.ParquetFile(path) as file:
+            yield from file.iter_batches(batch_size=rows, columns=None if columns is None else list(columns))
+
+
+def count_rows(directory: Path, name: str) -> int:
+    """Number of rows of a table, from its footers alone."""
+    import pyarrow.parquet as pq
+
+    return sum(pq.read_metadata(path).num_rows for path in shards(directory, name))
