@@ -39,7 +39,7 @@ def test_a_build_is_one_run_with_everything(project, run_id):
     assert [(point.step, point.value) for point in mlflow.get_metric_history(run_id, "loss")] == [(1, 5.0), (2, 4.0)]
     assert [(p.step, p.value) for p in mlflow.get_metric_history(run_id, "validation_loss")] == [(2, 3.1)]
     assert {entry.dataset.name for entry in run.inputs.dataset_inputs} == {
-        f"data/clean/{split}.parquet" for split in ("train", "validation", "test")
+        f"data/clean/{split}" for split in ("train", "validation", "test")
     }
     assert {item.path for item in mlflow.list_artifacts(run_id)} == {"reports", "bundle"}
     assert "bundle/report.html" in {item.path for item in mlflow.list_artifacts(run_id, "bundle")}

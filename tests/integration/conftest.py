@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
 TRACKED = (
-    *("flows", "pipelines", "src", "infra", "LICENSES", ".dvc/config", ".dvcignore", ".gitignore"),
+    *("flows", "pipelines", "src", "infra", "LICENSES", "expectations", ".dvc/config", ".dvcignore", ".gitignore"),
     *("dvc.yaml", "prefect.yaml", "constraints.txt", "pyproject.toml"),
 )
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 
 from slipway.adapters.tracking.client import DIGEST, client, experiment
 from slipway.adapters.tracking.sink import BATCH
-from slipway.files import sha256_file
+from slipway.files import combined, sha256_file
 from slipway.records import Measure, read_record, read_report
 
 OWNER = "slipway.owner"
@@ -107,6 +108,7 @@ def _figures(reports: Path) -> dict[str, float]:
         "final.validation_loss": train.validation_loss,
         "final.validation_bits_per_byte": train.validation_bits_per_byte,
     }
+    found |= _data_figures(reports)
     measures: dict[str, Measure] = {f"test.bits_per_byte.{key}": value for key, value in evaluate.bits_per_byte.items()}
     measures |= {f"test.{name}.accuracy": task.accuracy for name, task in evaluate.choices.items()}
     for name, probe in safety.probes.items():
@@ -119,6 +121,15 @@ def _figures(reports: Path) -> dict[str, float]:
     return {name: float(value) for name, value in found.items()}
 
 
+def _data_figures(reports: Path) -> dict[str, float]:
+    """What cleaning took away and what it could not: documents by split and reject reason, contamination left."""
+    prepare = read_report(reports / "prepare.json")
+    found = {f"data.documents.{split}": count for split, count in prepare.splits.items()}
+    # MLflow allows letters, digits, `_ - . / :` and spaces in a metric's name.
+    found |= {f"data.rejected.{re.sub(r'[^A-Za-z0-9_./ -]+', ' ', name)}": n for name, n in prepare.rejects.items()}
+    return found | {f"data.contamination_left.{name}": share for name, share in prepare.contamination.residual.items()}
+
+
 def _data_sets(reports: Path) -> list[Any]:
     """The splits, by the digests that their stage recorded; nothing is read again."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -127,13 +138,15 @@ def _data_sets(reports: Path) -> list[Any]:
     counts = record.result["splits"]
     found = []
     for split in ("train", "validation", "test"):
-        path = f"data/clean/{split}.parquet"
+        path = f"data/clean/{split}"
+        shards = {name: digest for name, digest in record.outputs.items() if name.startswith(f"{path}-")}
+        digest = combined(shards)
         data_set = Dataset(
             name=path,
-            digest=record.outputs[path][:32],  # MLflow takes 36 characters at most; the profile has all 64
+            digest=digest[:32],  # MLflow takes 36 characters at most; the profile has all 64
             source_type="local",
-            source=json.dumps({"uri": path}),
-            profile=json.dumps({"documents": counts[split], "sha256": record.outputs[path]}),
+            source=json.dumps({"uri": f"{path}-*.parquet"}),
+            profile=json.dumps({"documents": counts[split], "shards": len(shards), "sha256": digest}),
         )
         found.append(DatasetInput(data_set, [InputTag("mlflow.data.context", split)]))
     return found
