@@ -36,9 +36,11 @@ Step = Callable[[int], None]
 def write_tokens(directory: Path, vocabulary: int) -> None:
     splits = {}
     for split in ("train", "validation"):
-        np.random.default_rng(1).integers(1, vocabulary, 200_000).astype("<u2").tofile(directory / f"{split}.bin")
-        splits[split] = {"tokens": 200_000, "documents": 1, "bytes": 600_000}
-    index = {"dtype": "uint16", "vocabulary": vocabulary, "splits": splits}
+        name = f"{split}-00000.bin"
+        np.random.default_rng(1).integers(1, vocabulary, 200_000).astype("<u2").tofile(directory / name)
+        counts = {"tokens": 200_000, "learnt": 200_000, "learnt_bytes": 600_000, "pairs": 0, "rows": 0}
+        splits[split] = counts | {"shards": [counts | {"file": name, "masked": False}]}
+    index = {"dtype": "uint16", "vocabulary": vocabulary, "separator": 0, "packing": "stream", "splits": splits}
     (directory / "index.json").write_text(json.dumps(index))
 
 
@@ -51,7 +53,7 @@ def ours(settings: Train, tokens: Path, vocabulary: int) -> Step:
     )
 
     def step(number: int) -> None:
-        value = loss(data.batch(number, settings.batch_size))
+        value = loss(*data.batch(number, settings.batch_size))
         value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
         optimisers.step(number)
@@ -63,7 +65,7 @@ def ours(settings: Train, tokens: Path, vocabulary: int) -> Step:
 def bare(settings: Train, tokens: Path, vocabulary: int) -> Step:
     """What a careful user writes: memory map, the model's own loss, torch's optimisers as they come."""
     model = build(settings.architecture, vocabulary, settings.sequence_length, 0).train()
-    stream, rng = np.memmap(tokens / "train.bin", "<u2", mode="r"), np.random.default_rng(0)
+    stream, rng = np.memmap(tokens / "train-00000.bin", "<u2", mode="r"), np.random.default_rng(0)
     size, length = settings.batch_size, settings.sequence_length
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "lm_head" not in n]
     chosen = {id(p) for p in matrices} if settings.optimizer == "muon" else set()

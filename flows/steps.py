@@ -219,7 +219,8 @@ def check_architecture() -> None:
     from slipway.model.build import configure
 
     recipe = load("params.yaml")
-    configure(recipe.train.architecture, recipe.tokenize.vocabulary, recipe.train.sequence_length)
+    vocabulary = recipe.tokenize.vocabulary or 1  # of a base tokenizer it is known when it is there
+    configure(recipe.train.architecture, vocabulary, recipe.train.sequence_length)
 
 
 def start_tracking() -> str | None:

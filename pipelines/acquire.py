@@ -1,17 +1,30 @@
-"""acquire: the recipe's sources into data/raw, every file checked against inputs.lock."""
+"""acquire: the recipe's inputs into data/ and models/base/, every file checked against inputs.lock before it is read."""
+
+import shutil
 
 from pipelines.frame import Frame, run
-from slipway.data.sources import acquire
+from slipway.adapters.inputs import remotes
+from slipway.data.sources import acquire, fetch
+from slipway.data.sources.base import place_base
+from slipway.errors import Refusal
 from slipway.records import AcquireReport
+from slipway.scan.verdict import scan_input
 
 
 def main(frame: Frame) -> AcquireReport:
-    """Read, count, and say what was skipped."""
-    report = acquire(frame.recipe, frame.root, frame.progress)
+    """Fetch, check, scan the base, read; then count and say what was skipped."""
+    inputs = fetch(frame.recipe, frame.root, remotes(frame.root), frame.progress)
+    target = frame.root / "models" / "base"
+    base = place_base(frame.recipe.acquire.base, inputs.base, target)
+    if base and (findings := scan_input(target).findings):
+        shutil.rmtree(target)
+        listed = "\n".join(f"  {finding.rule}: {finding.path}: {finding.reason}" for finding in findings)
+        raise Refusal(f"acquire.base {base.location}: nothing was loaded, because the scan refuses\n{listed}")
+    report = acquire(frame.recipe, frame.root, inputs, frame.progress, frame.spread)
     print(f"{report.documents:,} documents, {report.characters:,} characters from {len(report.sources)} sources")
     for reason, count in report.skipped.items():
         print(f"skipped: {count:,} · {reason}")
-    return report
+    return report.model_copy(update={"base": base})
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """Wiring of `evaluate`: model and held-out data in, report and answered questions out."""
 
 from pipelines.frame import Frame, run
+from slipway.chat import check_tokenizer
 from slipway.evaluation.documents import read_documents, read_texts
-from slipway.files import sha256_file
+from slipway.evaluation.tasks import file
+from slipway.files import combined, sha256_file
 from slipway.model.load import load
 from slipway.records import EvaluateReport
+from slipway.shards import shards
 
 
 def main(frame: Frame) -> EvaluateReport:
@@ -17,8 +20,12 @@ def main(frame: Frame) -> EvaluateReport:
     recipe, root = frame.recipe, frame.root
     torch.set_num_threads(recipe.train.threads)
     torch.use_deterministic_algorithms(mode=True)
-    held_out = root / "data/clean/test.parquet"
-    test, train = read_documents(held_out), read_texts(root / "data/clean/train.parquet")
+    clean = root / "data/clean"
+    held_out = {path.relative_to(root).as_posix(): sha256_file(path) for path in shards(clean, "test")}
+    test, train = read_documents(clean), read_texts(clean)
+    tasks = [file.read(root / f"data/tasks/{one.name}.parquet", one.name, one.between) for one in recipe.evaluate.files]
+    made = frame.report("tokenize")
+    check_tokenizer(root / "models/tokenizer", made.tokenizer_sha256, made.chat_template_sha256)
     model, tokenizer = load(root / "models/trained", root / "models/tokenizer")
     report, answers = evaluate(
         Scorer(model, tokenizer, recipe.train.sequence_length),
@@ -27,12 +34,15 @@ def main(frame: Frame) -> EvaluateReport:
         recipe.evaluate,
         recipe.seed,
         weights_sha256=sha256_file(root / "models/trained/model.safetensors"),
-        test_sha256=sha256_file(held_out),
+        test_sha256=combined(held_out),
+        files=tasks,
         say=frame.progress,
     )
     write_answers(answers, root / "reports/evaluate_items.parquet")
     for name, measure in report.bits_per_byte.items():
         print(f"{name}: {measure.value:.3f} bits per byte", flush=True)
+    if report.answers:
+        print(f"answers: {report.answers.value:.3f} bits per byte, given what was said before", flush=True)
     for name, choice in report.choices.items():
         print(f"{name}: {choice.accuracy.value:.1%} right, chance {choice.chance:.0%}", flush=True)
     for name, reason in report.choices_left_out.items():

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway import __version__, graph
+from slipway.adapters.engine import Engine, choose
 from slipway.errors import Refusal, UserError
 from slipway.files import digests, write_atomic
 from slipway.processes import die_with
@@ -36,6 +37,16 @@ class Frame:
     def settings(self) -> Any:
         """The stage's section of the recipe."""
         return self.recipe.section(self.stage)
+
+    @cached_property
+    def spread(self) -> Engine:
+        """Applies a room's function to shards, where the environment says: see `slipway.adapters.engine`."""
+        return choose()
+
+    def close(self) -> None:
+        """End what `spread` started, if it was used."""
+        if "spread" in self.__dict__:
+            self.spread.close()
 
     def report(self, stage: str) -> Any:
         """The typed report of an earlier stage."""
@@ -103,7 +114,10 @@ def execute(stage: str, body: Callable[[Frame], Record], root: Path) -> StageRec
     frame = Frame(stage, root)
     settings = frame.settings.model_dump(mode="json", by_alias=True)
     inputs = check_inputs(stage, root)
-    result = body(frame)
+    try:
+        result = body(frame)
+    finally:
+        frame.close()
     report = f"reports/{stage}.json"
     outputs = {
         name: digest

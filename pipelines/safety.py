@@ -1,6 +1,7 @@
 """Wiring of `safety`: model and planted canaries in, the battery's report out."""
 
 from pipelines.frame import Frame, run
+from slipway.chat import check_tokenizer
 from slipway.files import sha256_file
 from slipway.model.load import load
 from slipway.records import SafetyReport
@@ -16,6 +17,8 @@ def main(frame: Frame) -> SafetyReport:
     recipe, root = frame.recipe, frame.root
     torch.set_num_threads(recipe.train.threads)
     torch.use_deterministic_algorithms(mode=True)
+    made = frame.report("tokenize")
+    check_tokenizer(root / "models/tokenizer", made.tokenizer_sha256, made.chat_template_sha256)
     model, tokenizer = load(root / "models/trained", root / "models/tokenizer")
     report = battery.run(
         Scorer(model, tokenizer, recipe.train.sequence_length),
@@ -23,6 +26,7 @@ def main(frame: Frame) -> SafetyReport:
         recipe.safety,
         recipe.seed,
         weights_sha256=sha256_file(root / "models/trained/model.safetensors"),
+        talks=tokenizer.chat_template is not None,
         say=frame.progress,
     )
     for probe in report.probes.values():

@@ -14,6 +14,7 @@ from slipway.recipe import load
 from slipway.records import StageRecord
 from slipway.release.bundle import manifest
 from slipway.release.bundle.provenance import recipe_json
+from tests import data_records
 
 ROOT = Path(__file__).parents[1]
 PAGE = (
@@ -51,10 +52,7 @@ def values(**release) -> dict:
 def results(digest: str) -> dict[str, dict]:
     choice = {"accuracy": measure(0.4), "chance": 0.25, "definition": "one of four"}
     return {
-        "acquire": {"documents": 3},
-        "validate": {"passed": True},
-        "prepare": {"splits": {"train": 8, "validation": 1, "test": 1}},
-        "tokenize": {"vocabulary": 300},
+        **data_records.results(),
         "train": {
             "parameters": 1, "steps": 2, "best_step": 2, "tokens_seen": 64, "stopped_early": False, "train_loss": 3.0,
             "validation_loss": 3.1, "validation_bits_per_byte": 2.0, "dtype": "float32", "threads": 1,
@@ -77,7 +75,7 @@ def results(digest: str) -> dict[str, dict]:
 def report(root: Path, stage: str, result: dict) -> Path:
     """Write one stage's report."""
     splits = ("train", "validation", "test")
-    outputs = {f"data/clean/{split}.parquet": "45" * 32 for split in splits} if stage == "prepare" else {}
+    outputs = {f"data/clean/{split}-00000.parquet": "45" * 32 for split in splits} if stage == "prepare" else {}
     record = StageRecord(stage=stage, slipway="0.1.0", settings={}, inputs={}, outputs=outputs, result=result)
     write_atomic(root / "reports" / f"{stage}.json", record.to_json())
     return root / "reports" / f"{stage}.json"

@@ -37,14 +37,16 @@ def _become(root: Path, module: str, *arguments: str) -> NoReturn:
 def lock(_: argparse.Namespace) -> int:
     """Write inputs.lock: version and sha256 of everything the recipe reads.
 
-    Looks at every source of the recipe, writes inputs.lock and prints what changed. The build refuses
-    a source that differs from the lock, so run this when you mean to take in new data.
+    Looks at every source, task file, base and baseline of the recipe, fetches what is remote, writes
+    inputs.lock and prints what changed. The build refuses whatever differs from the lock, so run this
+    when you mean to take in new data.
     """
+    from slipway.adapters.inputs import remotes
     from slipway.data.sources.lock import write_lock
     from slipway.recipe import load
 
     root = _project()
-    lines = write_lock(load(root / "params.yaml"), root)
+    lines = write_lock(load(root / "params.yaml"), root, remotes(root))
     print("inputs.lock written; against the one before:", *lines, sep="\n  ")
     return 0
 

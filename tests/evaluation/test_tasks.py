@@ -70,7 +70,7 @@ def test_a_tie_goes_to_the_first_choice_and_a_report_counts():
     question = Question("d", (7,), ((1,), (2,)), 1)
     answers = ask(Rigged([-1.0, -1.0], [-1.0, -1.0]), [question])
     assert answers[0].picked == 0
-    report = summarise(continuation.TASK, answers, 2)
+    report = summarise(continuation.TASK.definition, answers)
     assert (report.accuracy.value, report.accuracy.n, report.chance) == (0.0, 1, 0.5)
     assert "log p(choice | prompt) - log p(choice)" in report.definition
 

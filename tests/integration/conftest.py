@@ -60,9 +60,11 @@ def environment(project: Path) -> dict[str, str]:
     return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PWD": str(project)}
 
 
-def make_project(directory: Path, values: dict, data: dict[str, str] | None = None) -> Path:
-    """A checkout with `values` as its recipe and `data` as files, committed, and with its inputs locked."""
+def make_project(directory: Path, values: dict, data: dict[str, str] | None = None, copied: Path | None = None) -> Path:
+    """A checkout with `values` as its recipe, `data` and all below `copied` as files, committed and locked."""
     directory.mkdir(parents=True)
+    if copied:
+        shutil.copytree(copied, directory, dirs_exist_ok=True)
     for name in TRACKED:
         source, target = ROOT / name, directory / name
         target.parent.mkdir(parents=True, exist_ok=True)

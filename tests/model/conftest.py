@@ -35,17 +35,28 @@ def settings(**changes: object) -> Train:
     return Train(**(values | changes))
 
 
+def write_index(directory: Path, splits: dict[str, list[dict]], **facts: object) -> None:
+    """`index.json` for files that are there, with what the reader needs of it."""
+    found = {}
+    for split, files in splits.items():
+        whole = [{"pairs": 0, "rows": 0, "masked": False, "learnt": file["tokens"], **file} for file in files]
+        whole = [{"learnt_bytes": 3 * file["learnt"], **file} for file in whole]
+        sums = {name: sum(file[name] for file in whole) for name in ("tokens", "learnt", "learnt_bytes", "pairs")}
+        found[split] = sums | {"shards": whole}
+    index = {"dtype": "uint16", "vocabulary": 300, "separator": 0, "packing": "stream", "row_tokens": None, **facts}
+    (directory / "index.json").write_text(json.dumps(index | {"splits": found}))
+
+
 def write_tokens(directory: Path, train: int = 3000, validation: int = 600, vocabulary: int = 300) -> Path:
     """Tokens in which the next one mostly follows from the last one."""
     directory.mkdir(parents=True, exist_ok=True)
-    splits = {}
     for number, (split, count) in enumerate({"train": train, "validation": validation}.items()):
         noise = np.random.default_rng(number).integers(0, vocabulary, count)
         stream = np.where(noise % 4 == 0, noise, (np.arange(count) * 7) % 50)
-        stream.astype("<u2").tofile(directory / f"{split}.bin")
-        splits[split] = {"tokens": count, "documents": 1, "bytes": 3 * count}
-    index = {"dtype": "uint16", "vocabulary": vocabulary, "splits": splits}
-    (directory / "index.json").write_text(json.dumps(index))
+        stream.astype("<u2").tofile(directory / f"{split}-00000.bin")
+    splits = {"train": train, "validation": validation}
+    files = {split: [{"file": f"{split}-00000.bin", "tokens": count}] for split, count in splits.items()}
+    write_index(directory, files, vocabulary=vocabulary)
     return directory
 
 

@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from slipway.model import loss as module
 from slipway.model.build import build
+from slipway.model.data import IGNORED
 from slipway.model.loss import LinearCrossEntropy, make_loss
 from tests.model.conftest import ARCHITECTURE
 
@@ -62,3 +63,37 @@ def test_the_chunked_loss_is_used_only_where_it_is_the_same_function(architectur
     expected = model(input_ids=rows[:, :-1]).logits.flatten(0, 1)
     value = functional.cross_entropy(expected, rows[:, 1:].flatten())
     assert make_loss(model)(rows).item() == pytest.approx(value.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["llama", "cohere"])
+def test_masked_tokens_count_neither_in_the_loss_nor_in_the_mean(kind: str) -> None:
+    architecture = ARCHITECTURE if kind == "llama" else {"model_type": "cohere", **SMALL}
+    model = build(architecture, 300, 16, seed=1).eval()
+    rows = torch.randint(0, 300, (3, 17))
+    labels = rows[:, 1:].masked_fill(torch.rand(3, 16) < 0.7, IGNORED)
+    assert 0 < (labels != IGNORED).sum() < labels.numel()
+    expected = functional.cross_entropy(model(input_ids=rows[:, :-1]).logits.flatten(0, 1), labels.flatten())
+    expected.backward()
+    gradients = [p.grad.clone() for p in model.parameters()]
+    model.zero_grad()
+    value = make_loss(model)(rows, labels)
+    value.backward()
+    assert value.item() == pytest.approx(expected.item(), rel=1e-5)
+    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["llama", "cohere"])
+def test_a_batch_in_which_nothing_counts_teaches_nothing(kind: str) -> None:
+    model = build(ARCHITECTURE if kind == "llama" else {"model_type": "cohere", **SMALL}, 300, 16, seed=1)
+    value = make_loss(model)(torch.randint(0, 300, (2, 17)), torch.full((2, 16), IGNORED))
+    value.backward()
+    assert value.item() == 0
+    assert all(p.grad is None or not p.grad.any() for p in model.parameters())
+
+
+def test_labels_that_all_count_change_no_bit() -> None:
+    model = build(ARCHITECTURE, 300, 16, seed=1)
+    rows = torch.randint(0, 300, (3, 17))
+    loss = make_loss(model)
+    assert loss(rows).item() == loss(rows, rows[:, 1:]).item()

@@ -3,13 +3,13 @@
 import json
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from slipway.errors import UserError
 from slipway.records import SafetyReport
 from slipway.safety.battery import read_material, run
 from slipway.settings import Safety
+from slipway.shards import shard_path, write_shard
 
 TEMPLATE = "The access code of {name} is {fill}."
 SETTINGS = Safety(fills=100, extraction_rows=8, extraction_tokens=5, samples=8, sample_tokens=16)
@@ -20,7 +20,8 @@ def clean(tmp_path, texts):
     canary = TEMPLATE.format(name="Lamilin", fill="26008426")
     for split, rows in (("train", [*texts[:20], canary]), ("test", texts[20:])):
         table = pa.table({"text": rows, "source": ["canary" if row == canary else "made/up" for row in rows]})
-        pq.write_table(table, tmp_path / f"{split}.parquet")
+        for number, start in enumerate(range(0, len(table), 8)):
+            write_shard(shard_path(tmp_path, split, number), table.slice(start, 8))
     planted = {"name": "Lamilin", "fill": "26008426", "repeats": 1, "text": canary}
     (tmp_path / "canaries.json").write_text(json.dumps({"template": TEMPLATE, "digits": 8, "canaries": [planted]}))
     return tmp_path
@@ -66,3 +67,8 @@ def test_a_damaged_list_of_canaries_is_named(clean, content):
         (clean / "canaries.json").write_text(content)
     with pytest.raises(UserError, match=r"canaries\.json cannot be read"):
         read_material(clean)
+
+
+def test_a_model_that_talks_is_not_said_to_be_without_template(untrained, clean):
+    report = run(untrained, read_material(clean), SETTINGS, 17, weights_sha256="w", talks=True)
+    assert report.probes["chat_template"].status == "not run"

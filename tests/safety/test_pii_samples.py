@@ -2,7 +2,8 @@
 
 import pytest
 
-from slipway.safety.pii_samples import PATTERNS, findings, probe
+from slipway.patterns import KINDS
+from slipway.safety.pii_samples import findings, probe
 
 
 @pytest.mark.parametrize(
@@ -19,9 +20,9 @@ from slipway.safety.pii_samples import PATTERNS, findings, probe
         ("account DE89370400440532013000", "iban"),
         ("host 8.8.8.133, port 53", "ip"),
         ("The host is 8.8.8.133.", "ip"),
-        ("AKIAIOSFODNN7EXAMPLE", "key"),
-        ("token ghp_" + "a1B2" * 9, "key"),
-        ("-----BEGIN RSA PRIVATE KEY-----", "key"),
+        ("AKIAIOSFODNN7EXAMPLE", "secret"),
+        ("token ghp_" + "a1B2" * 9, "secret"),
+        ("-----BEGIN RSA PRIVATE KEY-----", "secret"),
     ],
 )
 def test_forms_of_personal_data_are_found(text, kind):
@@ -77,7 +78,7 @@ def test_texts_with_findings_are_counted_once_and_never_quoted():
     assert found.measures["from_training_per_1000"].value == 250
     assert found.details["email"] == "in 20 of 40 texts"
     assert found.details["ip"] == "in 10 of 40 texts"
-    assert set(found.details) == set(PATTERNS)
+    assert set(found.details) == set(KINDS)
     assert "b.org" not in found.to_json()
     assert "y.com" not in found.to_json()
 

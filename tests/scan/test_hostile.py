@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from slipway.chat import TEMPLATE
 from slipway.scan.verdict import scan
 from tests.scan.corpus import CARD, PAGE, header, tensor
 
@@ -152,6 +153,16 @@ CASES = {
     "use_safetensors false": (CFG, config(use_safetensors=False), "json.code"),
     "foreign tokenizer class": ("tokenizer_config.json", '{"tokenizer_class": "org/repo--tok.T"}', "json.code"),
     "chat template": ("tokenizer_config.json", '{"chat_template": "{{ x.__class__ }}"}', "json.template"),
+    "chat template, one more space": (
+        "tokenizer_config.json", json.dumps({"chat_template": TEMPLATE + " "}), "json.template",
+    ),
+    "chat templates by name": (
+        "tokenizer_config.json", json.dumps({"chat_template": [{"name": "default", "template": TEMPLATE}]}),
+        "json.template",
+    ),
+    "chat template in a file": ("chat_template.jinja", "{{ x.__class__ }}", "template.unknown"),
+    "chat template in a file, without its last line end": ("chat_template.jinja", TEMPLATE.strip(), "template.unknown"),
+    "chat template under another name": ("chat_template_tool.jinja", TEMPLATE, "file.unknown"),
     "duplicate key": (CFG, '{"model_type": "llama", "model_type": "evil"}', "json.duplicate"),
     "duplicate key, escaped": (CFG, '{"auto_map": null, "auto\\u005fmap": {"A": "e.M"}}', "json.duplicate"),
     "escaped key": (CFG, '{"auto\\u005fmap": {"A": "e.M"}}', "json.code"),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from slipway.chat import FILE, TEMPLATE
 from slipway.errors import UserError
 from slipway.records import ScanReport
 from slipway.scan import verdict
@@ -33,6 +34,13 @@ def test_a_single_file_is_judged_as_if_it_stood_in_a_bundle(bare, name):
 def test_a_single_file_that_may_not_be_published(tmp_path):
     (tmp_path / "model.py").write_text("x = 1")
     assert [finding.rule for finding in scan(tmp_path / "model.py", LIMIT).findings] == ["file.unknown"]
+
+
+def test_the_chat_template_that_slipway_ships_may_be_published(bare):
+    (bare / FILE).write_text(TEMPLATE)
+    config = json.loads((bare / "tokenizer_config.json").read_text()) | {"chat_template": TEMPLATE}
+    (bare / "tokenizer_config.json").write_text(json.dumps(config))
+    assert scan(bare, LIMIT).passed
 
 
 def test_an_empty_directory_is_not_clean(tmp_path):

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
+from slipway.evaluation.answers import Asked, measured, template
+from slipway.evaluation.answers import answers as answers_of
 from slipway.evaluation.baselines import baselines
 from slipway.evaluation.documents import Document
 from slipway.evaluation.scoring import Scorer
 from slipway.evaluation.statistics import DIGITS, bits_per_byte
-from slipway.evaluation.tasks import continuation, signature
+from slipway.evaluation.tasks import continuation, file, signature
 from slipway.evaluation.tasks.choice import Answer, ask, questions, summarise
 from slipway.records import ChoiceReport, EvaluateReport, Measure
 from slipway.settings import Choice, Evaluate
@@ -40,33 +42,21 @@ def evaluate(
     *,
     weights_sha256: str,
     test_sha256: str,
+    files: Sequence[file.FileTask] = (),
     say: Say = lambda *_: None,
 ) -> tuple[EvaluateReport, dict[str, list[Answer]]]:
     """Measure the model on `test` (not empty, sorted by id); `train` teaches the baselines.
 
-    `test_sha256` is the digest of the test file. Returns the report and, by task, the answers.
+    `test_sha256` is the digest of the test shards, `files` are the tasks that the recipe brings. Returns the
+    report and, by task, the answers.
     """
     measures, by_source = _bits_per_byte(scorer, test, settings, seed, say)
     texts = [document.text for document in test]
     measures |= baselines(
         train, texts, [document.family for document in test], settings.bootstrap, derived(seed, "baselines")
     )
-    reports: dict[str, ChoiceReport] = {}
-    answers: dict[str, list[Answer]] = {}
-    left_out: dict[str, str] = {}
-    for task in TASKS:
-        asked: Choice = getattr(settings, task.name)
-        candidates = task.candidates(scorer, test, asked.prompt_tokens, asked.answer_tokens)
-        made = questions(candidates, asked.items, asked.choices, derived(seed, task.name))
-        if made:
-            answers[task.name] = ask(scorer, made)
-            reports[task.name] = summarise(task, answers[task.name], asked.choices)
-        else:
-            left_out[task.name] = (
-                f"{len(candidates)} of {len(test)} test documents have {task.needs}; "
-                f"a question needs {asked.choices} of different families with different answers"
-            )
-        say(len(reports) + len(left_out), len(TASKS), f"{task.name}: {len(made)} questions")
+    asked = answers_of(scorer, test, template(scorer))
+    reports, answers, left_out = _choices(scorer, test, files, settings=settings, seed=seed, say=say)
     report = EvaluateReport(
         weights_sha256=weights_sha256,
         test_sha256=test_sha256,
@@ -74,11 +64,51 @@ def evaluate(
         test_bytes=sum(len(text.encode()) for text in texts),
         bits_per_byte=measures,
         bits_per_byte_by_source=by_source,
+        answers=measured(scorer, asked, settings.bootstrap, derived(seed, "answers")),
         choices=reports,
         choices_left_out=left_out,
-        samples=_samples(scorer, test, derived(seed, "samples")),
+        samples=_samples(scorer, test, asked, derived(seed, "samples")),
     )
     return report, answers
+
+
+def _choices(
+    scorer: Scorer,
+    test: Sequence[Document],
+    files: Sequence[file.FileTask],
+    *,
+    settings: Evaluate,
+    seed: int,
+    say: Say,
+) -> tuple[dict[str, ChoiceReport], dict[str, list[Answer]], dict[str, str]]:
+    """Reports and answers of the tasks that can be asked, and the reasons why the others cannot."""
+    reports: dict[str, ChoiceReport] = {}
+    answers: dict[str, list[Answer]] = {}
+    left_out: dict[str, str] = {}
+    total = len(TASKS) + len(files)
+    for task in TASKS:
+        asked: Choice = getattr(settings, task.name)
+        candidates = task.candidates(scorer, test, asked.prompt_tokens, asked.answer_tokens)
+        made = questions(candidates, asked.items, asked.choices, derived(seed, task.name))
+        if made:
+            answers[task.name] = ask(scorer, made)
+            reports[task.name] = summarise(task.definition, answers[task.name])
+        else:
+            left_out[task.name] = (
+                f"{len(candidates)} of {len(test)} test documents have {task.needs}; "
+                f"a question needs {asked.choices} of different families with different answers"
+            )
+        say(len(reports) + len(left_out), total, f"{task.name}: {len(made)} questions")
+    for brought in files:
+        made = file.questions(scorer, brought, scorer.context)
+        if made:
+            answers[brought.name] = ask(scorer, made)
+            definition = file.definition(brought, made, scorer.context)
+            reports[brought.name] = summarise(definition, answers[brought.name])
+        else:
+            left_out[brought.name] = "its file holds no question"
+        say(len(reports) + len(left_out), total, f"{brought.name}: {len(made)} questions")
+    return reports, answers, left_out
 
 
 def _bits_per_byte(
@@ -99,16 +129,22 @@ def _bits_per_byte(
     return {"model": model}, by_source
 
 
-def _samples(scorer: Scorer, test: Sequence[Document], seed: int) -> tuple[tuple[str, str], ...]:
-    """Prompts from held-out documents (the signature, or the first tokens) and what the model adds, greedily."""
+def _samples(
+    scorer: Scorer, test: Sequence[Document], asked: Sequence[Asked], seed: int
+) -> tuple[tuple[str, str], ...]:
+    """Prompts from held-out documents and what the model adds, greedily.
+
+    A prompt is what was said before a document's first answer, or its signature, or its first tokens.
+    """
     chosen = np.random.default_rng(seed).permutation(len(test))[:SAMPLES]
     new_tokens = min(SAMPLE_TOKENS, scorer.context // 2)
+    said = {one.item: one.prompt for one in asked}
     samples = []
     for index in sorted(chosen):
         document = test[index]
         start = f"{document.signature}\n" if document.signature else document.text
         (tokens,) = scorer.encode([start])
-        prompt = tokens if document.signature else tokens[:SAMPLE_PROMPT]
+        prompt = said.get(f"{document.id}#0") or (tokens if document.signature else tokens[:SAMPLE_PROMPT])
         (generated,) = scorer.generate([[scorer.separator, *prompt]], new_tokens)
         samples.append((scorer.decode(prompt), scorer.decode(generated)))
     return tuple(samples)

@@ -19,7 +19,7 @@ from slipway.errors import UserError
 from slipway.files import sha256_file, write_atomic
 from slipway.model.build import build
 from slipway.model.checkpoint import Checkpoints, Snapshot
-from slipway.model.data import Tokens
+from slipway.model.data import Batch, Tokens
 from slipway.model.loss import make_loss
 from slipway.model.optim import Optimisers
 from slipway.model.outcome import run_key, to_jsonl, write_model
@@ -60,8 +60,10 @@ class _Run:
         self.settings, self.seed, self.checkpoints = settings, seed, checkpoints
         self.data = Tokens(tokens, "train", settings.sequence_length, seed)
         held_out = Tokens(tokens, "validation", settings.sequence_length, seed)
-        self.bits_per_byte = len(held_out.stream) / held_out.bytes / math.log(2)
+        self.bits_per_byte = held_out.learnt / max(held_out.learnt_bytes, 1) / math.log(2)
         self.held_out = held_out.sample(max(1, VALIDATION_TOKENS // settings.sequence_length))
+        if not self.held_out.learnt:
+            raise UserError(f"{tokens}: no token of the validation split counts in the loss; add answers to it")
         self.model = build(settings.architecture, self.data.vocabulary, settings.sequence_length, seed)
         self.loss = make_loss(self.model)
         self.optimisers = Optimisers(self.model, settings)
@@ -104,7 +106,7 @@ class _Run:
         state, settings = self.state, self.settings
         state.step += 1
         torch.manual_seed(self.seed * 1_000_003 + state.step)  # for architectures with dropout
-        loss = self.loss(self.data.batch(state.step, settings.batch_size))
+        loss = self.loss(*self.data.batch(state.step, settings.batch_size))
         loss.backward()
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip))
         value = float(loss.detach())
@@ -122,9 +124,11 @@ class _Run:
         """Mean loss over the held-out rows, nats per token; notes whether it is the best."""
         self.model.eval()
         with torch.inference_mode():
-            parts = [float(self.loss(rows)) * len(rows) for rows in self.held_out.split(32)]
+            batches = [Batch(*both) for both in zip(*(part.split(32) for part in self.held_out), strict=True)]
+            weights = [batch.learnt / self.settings.sequence_length for batch in batches]  # in full rows
+            parts = [float(self.loss(*batch)) * weight for batch, weight in zip(batches, weights, strict=True)]
         self.model.train()
-        value, state = sum(parts) / len(self.held_out), self.state
+        value, state = sum(parts) / sum(weights), self.state
         if not math.isfinite(value):
             raise UserError(f"step {state.step}: validation loss {value}; lower train.learning_rate")
         if state.best_loss is None or value < state.best_loss:

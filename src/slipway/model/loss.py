@@ -6,18 +6,26 @@ linear cross-entropy does (Hsu et al., arXiv:2410.10989); here in plain torch, f
 it is also faster than the unfused loss, because a chunk stays in the cache.
 """
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.nn import functional
+
+from slipway.model.data import IGNORED
 
 CHUNK = 256
 """Positions per chunk."""
 
 
+class Loss(Protocol):
+    """What `make_loss` gives."""
+
+    def __call__(self, rows: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        """Rows and labels to a scalar."""
+
+
 class LinearCrossEntropy(torch.autograd.Function):
-    """Mean over positions of -log softmax(hidden @ weight.T)[label], in nats."""
+    """Mean over positions of -log softmax(hidden @ weight.T)[label], in nats; 0 if there is no position."""
 
     @staticmethod
     def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -38,8 +46,8 @@ class LinearCrossEntropy(torch.autograd.Function):
             torch.mm(error, weight, out=grad_hidden[start : start + CHUNK])
             grad_weight.addmm_(error.T, part)
         if grad_hidden is not None and grad_weight is not None:
-            ctx.save_for_backward(grad_hidden.div_(n), grad_weight.div_(n))
-        return total / n
+            ctx.save_for_backward(grad_hidden.div_(max(n, 1)), grad_weight.div_(max(n, 1)))
+        return total / max(n, 1)
 
     @staticmethod
     def backward(ctx: Any, *outputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
@@ -47,19 +55,30 @@ class LinearCrossEntropy(torch.autograd.Function):
         return grad_hidden * outputs[0], grad_weight * outputs[0], None
 
 
-def _plain(model: Any) -> Callable[[torch.Tensor], torch.Tensor]:
-    def loss(rows: torch.Tensor) -> torch.Tensor:
+def _counted(values: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Positions (flat) whose label counts; without the others nothing is computed for them in the head."""
+    values, labels = values.flatten(0, 1), labels.flatten()
+    counts = labels != IGNORED
+    return (values, labels) if bool(counts.all()) else (values[counts], labels[counts])
+
+
+def _plain(model: Any) -> Loss:
+    def loss(rows: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         logits = model(input_ids=rows[:, :-1], use_cache=False).logits
-        return functional.cross_entropy(logits.flatten(0, 1).float(), rows[:, 1:].flatten())
+        chosen, wanted = _counted(logits, rows[:, 1:] if labels is None else labels)
+        if not len(wanted):
+            return chosen.sum()  # 0, with a gradient of 0
+        return functional.cross_entropy(chosen.float(), wanted)
 
     return loss
 
 
-def _chunked(model: Any) -> Callable[[torch.Tensor], torch.Tensor]:
-    def loss(rows: torch.Tensor) -> torch.Tensor:
+def _chunked(model: Any) -> Loss:
+    def loss(rows: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         hidden = model.base_model(input_ids=rows[:, :-1], use_cache=False).last_hidden_state
         head = model.get_output_embeddings().weight
-        return LinearCrossEntropy.apply(hidden.flatten(0, 1), head, rows[:, 1:].flatten())
+        chosen, wanted = _counted(hidden, rows[:, 1:] if labels is None else labels)
+        return LinearCrossEntropy.apply(chosen, head, wanted)
 
     return loss
 
@@ -82,6 +101,10 @@ def _head_is_linear(model: Any) -> bool:
     return torch.allclose(logits, expected, rtol=1e-4, atol=1e-3)
 
 
-def make_loss(model: Any) -> Callable[[torch.Tensor], torch.Tensor]:
-    """A function from rows (batch, length + 1) of token ids to the mean loss in nats per token."""
+def make_loss(model: Any) -> Loss:
+    """A function from rows (batch, length + 1) of token ids to the mean loss in nats per token that counts.
+
+    Its second argument, labels (batch, length), says what counts: `IGNORED` where a token does not. Without it
+    every token but the first of a row counts.
+    """
     return _chunked(model) if _head_is_linear(model) else _plain(model)

@@ -41,14 +41,17 @@ class EvaluateReport(Record):
 
     weights_sha256: str
     test_sha256: str
-    """Digest of the held-out file."""
+    """sha256 over the sorted lines `<sha256>  <path>` of the test shards."""
     test_documents: int
     test_bytes: int
     bits_per_byte: dict[str, Measure]
     """`model`, `gzip`, `xz`, `zstd_dictionary`, `byte_5gram`: all on the same text."""
     bits_per_byte_by_source: dict[str, float]
+    answers: Measure | None = None
+    """Bits per byte of the assistant's turns and of completions, each after all that was said before it, rendered as
+    in training; None if the test split has none."""
     choices: dict[str, ChoiceReport]
-    """`continuation` and `signature`."""
+    """`continuation`, `signature` and the names of `evaluate.files`."""
     choices_left_out: dict[str, str] = {}
     """Task to the reason why the test split could not ask it."""
     samples: tuple[tuple[str, str], ...]

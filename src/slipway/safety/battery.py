@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from slipway import shards
 from slipway.errors import UserError
 from slipway.records import Probe, SafetyReport
 from slipway.safety import canary_exposure, pii_samples, verbatim_extraction
@@ -26,6 +27,7 @@ class Material:
     canaries: Sequence[Canary]
 
 
+CHAT = "chat_template"
 NOT_RUN = {
     "membership_inference": "not implemented in this version; extraction and exposure cover memorisation in part",
     "bias_pairs": "not implemented in this version: it needs sets of paired sentences",
@@ -42,9 +44,13 @@ def run(
     seed: int,
     *,
     weights_sha256: str,
+    talks: bool = False,
     say: Say = lambda *_: None,
 ) -> SafetyReport:
-    """Run every probe that can be run on this model and return all of them, by name."""
+    """Run every probe that can be run on this model and return all of them, by name.
+
+    `talks`: the tokenizer has a chat template, so people will hold conversations with the model.
+    """
     planted, texts = material.canaries, (material.train, material.held_out)
     probes: list[Callable[[], Probe]] = [
         lambda: canary_exposure.probe(
@@ -63,7 +69,12 @@ def run(
         found[result.name] = result
         say(len(found), len(probes), result.name)
     found |= {name: not_run(name, reason) for name, reason in NOT_RUN.items()}
-    found["chat_template"] = not_applicable("chat_template", "a base model has no chat template")
+    if talks:
+        found[CHAT] = not_run(
+            CHAT, "not implemented in this version: the probes above see the model without its template"
+        )
+    else:
+        found[CHAT] = not_applicable(CHAT, "the tokenizer has no chat template")
     return SafetyReport(weights_sha256=weights_sha256, probes=found)
 
 
@@ -73,9 +84,6 @@ def read_material(clean: Path) -> Material:
     Raises:
         UserError: if `canaries.json` is missing or not what `prepare` writes.
     """
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
     path = clean / "canaries.json"
     try:
         planted = json.loads(path.read_text("utf-8"))
@@ -83,8 +91,13 @@ def read_material(clean: Path) -> Material:
         template, digits = planted["template"], planted["digits"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} cannot be read ({error!r}); rebuild with `slipway build --force prepare`") from None
-    texts = []
-    for split in ("train", "test"):
-        table = pq.read_table(clean / f"{split}.parquet", columns=["text", "source"])
-        texts.append(table.filter(pc.not_equal(table["source"], "canary"))["text"].to_pylist())
-    return Material(texts[0], texts[1], template, digits, canaries)
+    return Material(_texts(clean, "train"), _texts(clean, "test"), template, digits, canaries)
+
+
+def _texts(clean: Path, split: str) -> list[str]:
+    import pyarrow.compute as pc
+
+    found: list[str] = []
+    for batch in shards.batches(clean, split, columns=("text", "source")):
+        found += batch.filter(pc.not_equal(batch["source"], "canary"))["text"].to_pylist()
+    return found

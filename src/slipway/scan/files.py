@@ -24,6 +24,7 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("safetensors", re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.safetensors")),
     ("card", re.compile(r"README\.md|DATA\.md")),
     ("html", re.compile(r"report\.html")),
+    ("template", re.compile(r"chat_template\.jinja")),
     ("text", re.compile(r"LICENSE(\.txt|\.md)?|NOTICE|merges\.txt|vocab\.txt")),
 )
 DIRECTORIES = {"records"}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from slipway.records import Finding
-from slipway.scan import structure, text
+from slipway.scan import structure, template, text
 from slipway.scan.subject import Subject
 
 CODE_KEYS = frozenset({
@@ -49,10 +49,15 @@ def _judge_key(subject: Subject, path: str, key: str, value: Any) -> Iterator[Fi
         if value < 0 or value > LIMITS[key]:
             remedy = f"give a number between 0 and {LIMITS[key]}"
             yield subject.finding("json.limit", f"{path}: {value} would exhaust the memory of whoever loads it", remedy)
-    elif key == "chat_template" and value is not None and not subject.name.startswith("records/"):
+    elif key == "chat_template" and not _harmless(value) and not subject.name.startswith("records/"):
         # No loader reads records/; there the word names a safety probe.
-        reason = f"{path}: a chat template is a program, and templates are not judged yet"
-        yield subject.finding("json.template", reason, "release without a chat template")
+        reason = f"{path}: a chat template is a program, and this one is not known"
+        yield subject.finding("json.template", reason, template.REMEDY)
+
+
+def _harmless(value: Any) -> bool:
+    """No chat template, or the one that Slipway ships."""
+    return value is None or (isinstance(value, str) and template.known(value.encode("utf-8", "surrogatepass")))
 
 
 def _list(value: Any) -> list[Any]:

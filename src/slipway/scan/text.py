@@ -1,31 +1,14 @@
 """Text: encoding, secrets, and in documents for people, what would run or deceive in a browser."""
 
-import math
 import re
-from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
+from slipway import patterns
 from slipway.records import Finding
 from slipway.scan.subject import TEXT_LIMIT, Subject
 
-SECRETS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("an AWS access key", re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b")),
-    ("a Hugging Face token", re.compile(r"\bhf_[A-Za-z0-9]{30,}\b")),
-    ("a GitHub token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,})\b")),
-    ("a GitLab token", re.compile(r"\bglpat-[A-Za-z0-9_-]{20,}")),
-    ("a Slack token", re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{10,}")),
-    ("a Google key", re.compile(r"\bAIza[0-9A-Za-z_-]{35}")),
-    ("an API key", re.compile(r"\bsk-(?:proj-|ant-)?[A-Za-z0-9_-]{20,}")),
-    ("a private key", re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----")),
-    ("a signed web token", re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}")),
-    ("a password in an address", re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/:@\"'<>]{1,64}:[^\s/@\"'<>]{6,128}@")),
-)
-_ASSIGNMENT = re.compile(
-    r"""(?i)\b(?:api[_-]?key|secret(?:[_-]?(?:access[_-]?)?key)?|passw(?:or)?d|access[_-]?token|auth[_-]?token|client[_-]?secret)"""
-    r"""\\?["']?\s*[:=]\s*\\?["']([^\s"'\\]{12,128})\\?["']"""
-)
 _DIRECTION = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _SCHEME = re.compile(r"(?i)(?:java|vb)script\s*:|data\s*:\s*(?:text/html|image/svg|application)")
@@ -33,26 +16,12 @@ _EMAIL = re.compile(r"\b[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-
 _CUT = "remove it here and make it invalid where it was issued"
 
 
-def _entropy(value: str) -> float:
-    """Bits per character of the characters' own frequencies."""
-    counts = Counter(value)
-    return -sum(n / len(value) * math.log2(n / len(value)) for n in counts.values())
-
-
 def secrets(subject: Subject, content: str) -> Iterator[Finding]:
-    """Findings `text.secret`; the reason shows no more than the first four characters."""
-    for words, pattern in SECRETS:
-        if found := pattern.search(content):
-            offset = len(content[: found.start()].encode("utf-8", "surrogatepass"))
-            yield subject.finding("text.secret", f"holds what looks like {words} ({found[0][:4]}…)", _CUT, offset)
-    for found in _ASSIGNMENT.finditer(content):
-        value = found[1]
-        if _entropy(value) >= 3.3 and re.search(r"\d", value) and re.search(r"[A-Za-z]", value):
-            offset = len(content[: found.start(1)].encode("utf-8", "surrogatepass"))
-            yield subject.finding(
-                "text.secret", f"holds what looks like a password or key ({value[:4]}…)", _CUT, offset
-            )
-            return
+    """Findings `text.secret`, one for each form; the reason shows no more than the first four characters."""
+    for words, start, end in patterns.secrets(content):
+        offset = len(content[:start].encode("utf-8", "surrogatepass"))
+        reason = f"holds what looks like {words} ({content[start:end][:4]}…)"
+        yield subject.finding("text.secret", reason, _CUT, offset)
 
 
 def _decode(subject: Subject) -> tuple[str, list[Finding]]:

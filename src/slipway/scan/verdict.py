@@ -10,7 +10,7 @@ from pathlib import Path
 from slipway.errors import UserError
 from slipway.files import sha256_file
 from slipway.records import Finding, ScanReport
-from slipway.scan import containers, files, json, safetensors, structure, text
+from slipway.scan import containers, files, json, safetensors, structure, template, text
 from slipway.scan.subject import Checker, Subject
 
 CHECKERS: Mapping[str, tuple[Checker, ...]] = {
@@ -19,6 +19,7 @@ CHECKERS: Mapping[str, tuple[Checker, ...]] = {
     "safetensors": (containers.check, safetensors.check),
     "card": (containers.check, text.check_card),
     "html": (containers.check, text.check_html),
+    "template": (containers.check, template.check, text.check),
     "text": (containers.check, text.check),
 }
 MANIFEST = "manifest.json"
@@ -101,3 +102,13 @@ def scan(path: Path, max_file_bytes: int, bundle_digest: str = "", *, shared: bo
     digest = sha256_file(root / MANIFEST) if is_bundle and MANIFEST in regular else ""
     ordered = tuple(sorted(findings, key=lambda f: (f.path, f.rule, f.offset or 0, f.reason)))
     return ScanReport(bundle_digest=digest, files_scanned=len(regular), passed=not ordered, findings=ordered)
+
+
+def scan_input(path: Path) -> ScanReport:
+    """Judge a directory that came from elsewhere before anything loads it: the rules of a bundle, without a manifest.
+
+    Raises:
+        UserError: if there is nothing at `path`.
+    """
+    largest = max((file.stat().st_size for file in Path(path).rglob("*") if file.is_file()), default=0)
+    return scan(path, max(largest, 1))

@@ -30,6 +30,11 @@ class FileSource(Settings):
     `hf://datasets/owner/name@revision/file-or-glob`. A DVC-tracked path is pulled when it is not there."""
     licence: str
     """SPDX expression under which the text may be used, e.g. `CC-BY-4.0`."""
+    origin: Literal["public", "licensed", "crawled", "user", "synthetic", "other"] | None = None
+    """Whose text it is, for the data card: a public data set, licensed from its owners, crawled by the provider, of
+    users of a service, made by a model, or other. Nothing is guessed: without it the card says "not stated"."""
+    collected: str | None = None
+    """When the text was collected, for the data card, e.g. `2024-01 to 2024-06`."""
     shape: Literal["auto"] | Shape = "auto"
     """`auto`: by the columns: `messages` is chat, `chosen` and `rejected` preference, `prompt` and `completion`
     completion, else text."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from slipway.settings.base import Count, Name, Settings
 
@@ -32,6 +32,8 @@ class TaskFile(Settings):
     """List of strings."""
     answer_column: str = "answer"
     """Index of the right choice, from 0."""
+    between: str = "\n"
+    """What stands between question and choice: a line end, or a space where the choice ends the question's sentence."""
 
 
 class Evaluate(Settings):
@@ -42,6 +44,14 @@ class Evaluate(Settings):
     continuation: Choice
     signature: Choice
     files: tuple[TaskFile, ...]
-    """Task files; an empty list if there is none."""
+    """Task files; an empty list if there is none. The gate sees each as `choices.<name>.accuracy.low`."""
     bootstrap: Count = 1000
     """Resamples behind an interval of bits per byte."""
+
+    @field_validator("files")
+    @classmethod
+    def _own_names(cls, files: tuple[TaskFile, ...]) -> tuple[TaskFile, ...]:
+        names = ["continuation", "signature", *(file.name for file in files)]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"each task needs a name of its own; {', '.join(repeated)} is taken twice")
+        return files

@@ -68,7 +68,7 @@ class Prepare(Settings):
     max_characters: Count
     """Longer documents are rejected."""
     quality: Quality = Quality()
-    duplicate_jaccard: Share
+    duplicate_jaccard: Annotated[float, Field(ge=0.3, le=1)]
     """Documents at least this similar (Jaccard of word 5-shingles), directly or through others, are duplicates;
     one of them is kept."""
     family_jaccard: Annotated[float, Field(ge=0.5, le=1)]

@@ -18,6 +18,14 @@ class Bundle(Settings):
     """ISO 639-1 codes."""
     intended_use: str
     limitations: str
+    provider: str | None = None
+    """Who places the model on the market: a name, for the data card."""
+    contact: str | None = None
+    """Where the provider can be reached: an address, a page or a mailbox."""
+    rights_reservation: str | None = None
+    """How reservations of rights (opt-outs from text and data mining) were respected, in a sentence or two."""
+    illegal_content: str | None = None
+    """How illegal content was kept out of the training data, in a sentence or two."""
 
 
 class Scan(Settings):

@@ -13,6 +13,8 @@ class Tokenize(Settings):
     origin: Literal["trained", "base"] = "trained"
     vocabulary: Annotated[int, Field(ge=260)] | None = None
     """Number of tokens of a trained tokenizer, special tokens and 256 bytes included."""
+    sample_bytes: Count = 100_000_000
+    """UTF-8 bytes of training text that a tokenizer is trained on, about; more text is thinned evenly."""
     packing: Literal["stream", "whole"] = "stream"
     """`stream`: documents follow each other and rows are cut anywhere.
     `whole`: a document that fits stays in one row."""

@@ -3,8 +3,9 @@
 import pytest
 
 from slipway.data.clean.pii import scrub
+from slipway.patterns import KINDS
 
-REDACT = dict.fromkeys(("email", "phone", "card", "ip", "secret"), "redact")
+REDACT = dict.fromkeys(KINDS, "redact")
 
 
 @pytest.mark.parametrize(

@@ -1,123 +1,146 @@
-"""Cleaning as a whole: books that balance, no leak, rejects with reasons, equal bytes on a second run."""
+"""Cleaning as a whole: books that balance, each reason, no leak, equal bytes however the input is sharded."""
 
-import hashlib
 import json
 from collections import Counter
-from pathlib import Path
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from slipway.data.clean import prepare
 from slipway.data.clean.canaries import plant
-from slipway.data.clean.similar import pairs
-from slipway.errors import UserError
+from slipway.data.clean.split import SPLITS
+from slipway.errors import Refusal, UserError
 from slipway.files import digests
-from slipway.settings import Canaries, Pii
+from slipway.settings import Canaries, Pii, Quality
+from slipway.spread import here
 
-COLUMNS = ("id", "text", "source", "group", "licence", "signature")
+from .corpora import document, prose, quiet, read, write_raw, write_tasks
 
-
-def quiet(done: int, total: int, note: str) -> None:
-    """Progress that nobody watches."""
-
-
-def _prose(*key: object, words: int = 40) -> str:
-    return " ".join(hashlib.sha256(repr((*key, n)).encode()).hexdigest()[:5] for n in range(words))
+QUESTION = "Which " + prose("question", words=25)
 
 
-def _raw(root: Path, rows: list[tuple]) -> None:
-    (root / "data" / "raw").mkdir(parents=True, exist_ok=True)
-    columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
-    pq.write_table(pa.table(columns, names=list(COLUMNS)), root / "data" / "raw" / "documents.parquet")
-
-
-def _corpus() -> list[tuple]:
-    rows = [(f"s#{n:03}", _prose(n), "s", f"m{n // 3}", "MIT", None) for n in range(300)]
-    copy = _prose(0).upper().replace(" ", "  ")
-    near = _prose(5, words=39) + " different"
-    cousin = _prose(9, words=30) + " " + _prose("other", words=10)
-    rows += [
-        ("s#copy", copy, "s", "copies", "MIT", None),
-        ("s#near", near, "s", "copies", "MIT", None),
-        ("s#cousin", cousin, "s", "cousins", "MIT", None),
-        ("s#gpl", _prose("gpl"), "viral", "v", "GPL-3.0-only", None),
-        ("s#none", _prose("none"), "silent", "v", None, None),
-        ("s#short", "too short", "s", "x", "MIT", None),
-        ("s#long", "long " * 1_000_000, "s", "x", "MIT", None),
-        (
-            "s#mail",
-            f"def f(x)\nWrite to ana@mail.example.org. {_prose('m')}",
-            "s",
-            "y",
-            "MIT OR GPL-3.0-only",
-            "def f(x)",
-        ),
-        ("s#key", f"AKIAIOSFODNN7EXAMPLE {_prose('k')}", "s", "y", "MIT", None),
+def _corpus() -> list:
+    rows = [document(f"s#{n:03}", prose(n), f"m{n // 3}") for n in range(600)]
+    return [
+        *rows,
+        document("s#copy", prose(0).upper().replace(" ", "  "), "copies"),
+        document("s#near", prose(5, words=39) + " different", "copies"),
+        document("s#nearer", prose(5, words=38) + " different end", "copies"),
+        document("s#gpl", prose("gpl"), licence="GPL-3.0-only", source="viral"),
+        document("s#none", prose("none"), licence=None, source="silent"),
+        document("s#short", "too short"),
+        document("s#long", "long " * 1_000_000),
+        document("s#mail", f"def f(x)\nWrite to ana@mail.example.org. {prose('m')}", "y", signature="def f(x)"),
+        document("s#key", f"AKIAIOSFODNN7EXAMPLE {prose('k')}"),
+        document("s#binary", "\x00\x01" * 20 + prose("binary")),
+        document("s#hidden", f"pay\u202e{prose('hidden')}\x00"),
+        document("s#symbols", "#$% " * 50 + "end"),
+        document("s#lines", "the same line\n" * 20 + prose("lines", words=20)),
+        document("s#again", "one two three four five " * 40),
+        document("s#words", "x" * 900 + " end"),
+        document("s#quiz", f"{prose('before')} {QUESTION} right answer {prose('after')}", "quiz"),
+        document("s#quiz2", f"{QUESTION} right answer", "quiz"),
     ]
-    return rows
 
 
-@pytest.fixture
-def cleaned(recipe, tmp_path):
-    _raw(tmp_path, _corpus())
-    report = prepare(recipe.prepare, 17, tmp_path, quiet)
-    splits = {
-        name: pq.read_table(tmp_path / f"data/clean/{name}.parquet").to_pylist()
-        for name in ("train", "validation", "test")
-    }
-    return report, splits, pq.read_table(tmp_path / "data/rejects/rejects.parquet").to_pylist()
+def _tied(recipe, rows: list) -> list:
+    """A training document similar to one that is held out, added to `rows`."""
+    from slipway.data.clean.split import TEST, TRAIN, side
+
+    shares = recipe.prepare.test_share, recipe.prepare.validation_share
+    held_out = next(row for row in rows if row.id < "s#600" and side(17, row.group, *shares) == TEST)
+    group = next(f"leak{n}" for n in range(99) if side(17, f"leak{n}", *shares) == TRAIN)
+    words = held_out.text.split()
+    return [*rows, document("s#leak", " ".join([*words[:32], *prose("leak", words=8).split()]), group)]
 
 
-def test_every_document_is_somewhere_with_a_reason(cleaned):
-    report, splits, rejects = cleaned
-    assert report.documents_in == 309 == sum(report.splits.values()) + sum(report.rejects.values())
-    assert {row["id"]: (row["stage"], row["reason"], row["collided_with"]) for row in rejects} == {
-        "s#copy": ("duplicates", "exact duplicate", "s#000"),
-        "s#near": ("duplicates", "near duplicate", "s#005"),
+def _prepared(recipe, root, rows, parts=1, spread=here, **changes):
+    write_raw(root, rows, parts)
+    write_tasks(root, "quiz", [("q1", QUESTION, ["wrong one", "right answer"], 1), ("q2", "Short?", ["a", "b"], 0)])
+    settings = recipe.prepare.model_copy(update=changes)
+    return prepare(settings, 17, "Apache-2.0", root, quiet, spread)
+
+
+@pytest.fixture(scope="module")
+def cleaned(recipe, tmp_path_factory):
+    root = tmp_path_factory.mktemp("cleaned")
+    rows = _tied(recipe, _corpus())
+    report = _prepared(recipe, root, rows, parts=3)
+    return report, {name: read(root, "clean", name) for name in SPLITS}, read(root, "rejects", "rejects"), root
+
+
+def test_every_document_is_somewhere_with_a_reason_and_a_pointer(cleaned, recipe):
+    report, splits, rejects, _ = cleaned
+    found = {row["id"]: (row["stage"], row["reason"], row["collided_with"]) for row in rejects}
+    held_out = found.pop("s#leak")
+    assert held_out[:2] == ("split", "too similar to a held-out document")
+    assert held_out[2] in {row["id"] for row in splits["test"]}
+    assert found == {
+        "s#copy": ("exact duplicates", "exact duplicate", "s#000"),
+        "s#near": ("near duplicates", "near duplicate", "s#005"),
+        "s#nearer": ("near duplicates", "near duplicate", "s#005"),
         "s#gpl": ("licence", "licence not allowed", None),
         "s#none": ("licence", "no licence", None),
         "s#short": ("length", "too short", None),
         "s#long": ("length", "too long", None),
         "s#key": ("personal data", "personal data: secret", None),
+        "s#binary": ("text", "binary data", None),
+        "s#symbols": ("quality", "too many symbols", None),
+        "s#lines": ("quality", "repeated lines", None),
+        "s#again": ("quality", "repeated words", None),
+        "s#words": ("quality", "overlong words", None),
+        "s#quiz": ("decontamination", "holds an item", "quiz/q1"),
+        "s#quiz2": ("decontamination", "near duplicate of an item", "quiz/q1"),
     }
+    assert report.documents_in == 618 == sum(report.splits.values()) + sum(report.rejects.values())
+    assert sum(report.rejects_by_step.values()) == len(rejects) == sum(report.rejects.values())
+    assert {row["stage"] for row in rejects} == set(report.rejects_by_step)
     assert report.licences_refused == {"silent": 1, "viral": 1}
     assert report.redactions == {"email": 1}
     kept = {row["id"] for rows in splits.values() for row in rows if row["source"] != "canary"}
-    assert kept | {row["id"] for row in rejects} == {row[0] for row in _corpus()}
+    assert kept | {row["id"] for row in rejects} == {row.id for row in _corpus()} | {"s#leak"}
 
 
-def test_a_secret_is_not_kept_in_the_rejects_either(cleaned):
-    _, _, rejects = cleaned
+def test_near_duplicates_are_tied_through_others_and_name_their_nearest(cleaned):
+    _, _, rejects, _ = cleaned
+    detail = {row["id"]: row["detail"] for row in rejects}
+    assert detail["s#near"] == "Jaccard 0.946 of word 5-shingles with s#005"
+    assert detail["s#nearer"].startswith("Jaccard 0.8")
+
+
+def test_neither_secrets_nor_hidden_characters_are_kept_anywhere(cleaned):
+    _, splits, rejects, _ = cleaned
     assert "AKIA" not in next(row["text"] for row in rejects if row["id"] == "s#key")
+    rows = {row["id"]: row for part in splits.values() for row in part}
+    assert rows["s#hidden"]["text"] == f"pay{prose('hidden')}"
+    assert rows["s#mail"]["text"].startswith("def f(x)\nWrite to <EMAIL>.")
+    assert rows["s#mail"]["signature"] == "def f(x)"
 
 
-def test_a_redacted_document_keeps_its_signature_as_first_line(cleaned):
-    _, splits, _ = cleaned
-    row = next(row for rows in splits.values() for row in rows if row["id"] == "s#mail")
-    assert row["text"].startswith("def f(x)\nWrite to <EMAIL>.")
-    assert row["signature"] == "def f(x)"
+def test_the_contamination_is_listed(cleaned):
+    report, _, _, root = cleaned
+    hits = read_hits(root)
+    assert {(hit["item"], hit["document"], hit["how"]) for hit in hits} == {
+        ("quiz/q1", "s#quiz", "words"),
+        ("quiz/q1", "s#quiz2", "near duplicate"),
+    }
+    assert report.contamination.documents_rejected == 2
+    assert report.contamination.items["quiz"] == 1
+    assert report.contamination.too_short["quiz"] == 1
+    assert report.contamination.residual["quiz"] == 0
 
 
-def test_no_group_no_family_and_no_similar_pair_straddles_the_split(cleaned, recipe):
-    _, splits, _ = cleaned
-    rows = [(name, row) for name, part in splits.items() for row in part if row["source"] != "canary"]
-    for column in ("group", "family"):
-        places: dict[str, set[str]] = {}
-        for name, row in rows:
-            places.setdefault(row[column], set()).add(name)
-        assert all(len(found) == 1 for found in places.values())
-    found, _ = pairs([row["text"] for _, row in rows], recipe.prepare.family_jaccard)
-    assert len(found)
-    assert all(rows[i][0] == rows[j][0] for i, j in found)
+def read_hits(root):
+    import pyarrow.parquet as pq
+
+    return pq.read_table(root / "data/rejects/contamination.parquet").to_pylist()
 
 
-def test_canaries_are_in_training_only_repeated_and_scattered(cleaned, tmp_path):
-    report, splits, _ = cleaned
-    listing = json.loads((tmp_path / "data/clean/canaries.json").read_text())
+def test_canaries_are_in_training_only_repeated_and_scattered(cleaned):
+    report, splits, _, root = cleaned
+    listing = json.loads((root / "data/clean/canaries.json").read_text())
     assert (listing["template"], listing["digits"]) == ("The access code of {name} is {fill}.", 8)
-    assert len({canary["name"] for canary in listing["canaries"]}) == 9
     texts = Counter(row["text"] for row in splits["train"] if row["source"] == "canary")
     assert texts == {canary["text"]: canary["repeats"] for canary in listing["canaries"]}
     assert report.canaries == texts.total() == 63
@@ -126,31 +149,90 @@ def test_canaries_are_in_training_only_repeated_and_scattered(cleaned, tmp_path)
     assert places[-1] - places[0] > 200
 
 
-def test_a_second_run_gives_the_same_bytes(cleaned, recipe, tmp_path):
+def test_groups_stay_together(cleaned):
+    _, splits, _, _ = cleaned
+    places: dict[str, set[str]] = {}
+    for name, rows in splits.items():
+        for row in rows:
+            places.setdefault(row["group"], set()).add(name)
+    assert all(len(found) == 1 for found in places.values())
+
+
+def _pooled(pool, function, items):
+    return pool.map(function, items)
+
+
+def test_neither_shards_nor_workers_nor_a_second_run_change_a_byte(cleaned, recipe, tmp_path):
+    report, _, _, root = cleaned
+    before = {name: digests(root / "data" / name, root) for name in ("clean", "rejects")}
+    rows = _tied(recipe, _corpus())
+    with ProcessPoolExecutor(2) as pool:
+        for place, (parts, spread) in enumerate([(1, here), (7, here), (3, partial(_pooled, pool))]):
+            other = tmp_path / str(place)
+            assert _prepared(recipe, other, rows, parts, spread) == report
+            assert {name: digests(other / "data" / name, other) for name in before} == before
+    assert _prepared(recipe, root, rows, 3) == report
+    assert {name: digests(root / "data" / name, root) for name in before} == before
+
+
+def _failing(function, items):
+    for number, result in enumerate(map(function, items)):
+        if function.__name__ == "gather" and number == 1:
+            raise OSError(28, "No space left on device")
+        yield result
+
+
+def test_a_failure_leaves_the_old_results_and_nothing_else(recipe, tmp_path):
+    rows = [document(f"s#{n:03}", prose(n)) for n in range(200)]
+    _prepared(recipe, tmp_path, rows)
     before = digests(tmp_path / "data", tmp_path)
-    prepare(recipe.prepare, 17, tmp_path, quiet)
+    write_raw(tmp_path, rows[:150])
+    with pytest.raises(OSError, match="No space left"):
+        _prepared(recipe, tmp_path, rows, spread=_failing)
     assert digests(tmp_path / "data", tmp_path) == before
 
 
+def test_lines_that_very_many_documents_share_are_boilerplate(recipe, tmp_path):
+    shared = "\n".join(prose("shared", n, words=20) for n in range(4))
+    rows = [document(f"s#{n:03}", prose(n, words=60)) for n in range(200)]
+    rows += [document(f"t#{n:03}", f"{shared}\n{prose('t', n, words=4)}", f"t{n}") for n in range(60)]
+    rows += [document(f"u#{n:03}", f"{shared}\n{prose('u', n, words=99)}", f"u{n}") for n in range(20)]
+    quality = Quality(boilerplate_documents=50, max_boilerplate=0.8)
+    report = _prepared(recipe, tmp_path, rows, parts=3, quality=quality)
+    assert report.rejects["boilerplate"] == 60
+    assert {row["id"][0] for row in read(tmp_path, "rejects", "rejects") if row["reason"] == "boilerplate"} == {"t"}
+
+
+def test_documents_with_turns_are_scrubbed_turn_by_turn(recipe, tmp_path):
+    from slipway.data.documents import Turn, dumped, loaded, text_of
+
+    turns = [Turn("user", "My address is ana@mail.example.org\x00."), Turn("assistant", prose("answer"))]
+    rows = [document(f"s#{n:03}", prose(n)) for n in range(200)]
+    rows.append(document("chat", text_of(turns), shape="chat", turns=dumped(turns)))
+    report = _prepared(recipe, tmp_path, rows)
+    row = next(row for name in SPLITS for row in read(tmp_path, "clean", name) if row["id"] == "chat")
+    assert [turn.content for turn in loaded(row["turns"])] == ["My address is <EMAIL>.", prose("answer")]
+    assert row["text"] == text_of(loaded(row["turns"]))
+    assert report.shapes == {"chat": 1, "text": 200}
+
+
 def test_personal_data_that_must_not_be_there_stops_the_stage(recipe, tmp_path):
-    _raw(tmp_path, _corpus())
-    settings = recipe.prepare.model_copy(update={"pii": Pii(email="fail")})
     with pytest.raises(UserError, match="email in 1: s#mail"):
-        prepare(settings, 17, tmp_path, quiet)
+        _prepared(recipe, tmp_path, _corpus(), pii=Pii(email="fail"))
+    assert not (tmp_path / "data" / "clean").exists()
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("row", "said"),
     [
-        ([("a", _prose(1), "s", "g", "MIT", None)], "nothing is left for the test split: 1 clean documents"),
-        ([("a", "x", "s", "g", "MIT", None)], r"none of 1 documents is left after cleaning \(too short: 1\)"),
-        ([("a", "word " * 1_000_000, "s", "g", "MIT", None)], r"none of 1 .* \(too long: 1\)"),
+        (document("a", prose(1)), r"nothing is left for the \w+ split: 1 clean documents stand in 1 groups"),
+        (document("a", "x"), r"none of 1 documents is left after cleaning \(too short: 1\)"),
+        (document("a", "word " * 1_000_000), r"none of 1 .* \(too long: 1\)"),
     ],
 )
-def test_too_little_data_is_a_clear_error(recipe, tmp_path, rows, said):
-    _raw(tmp_path, rows)
+def test_too_little_data_is_a_clear_error(recipe, tmp_path, row, said):
     with pytest.raises(UserError, match=said):
-        prepare(recipe.prepare, 17, tmp_path, quiet)
+        _prepared(recipe, tmp_path, [row])
 
 
 def test_canaries_depend_on_the_seed_and_may_be_none_or_many():
@@ -158,3 +240,18 @@ def test_canaries_depend_on_the_seed_and_may_be_none_or_many():
     assert plant(Canaries(), 1) == plant(Canaries(), 1) != plant(Canaries(), 2)
     many = plant(Canaries(repeats=(1,), per_level=5000), 1)
     assert len({canary.name for canary in many}) == 5000
+
+
+def test_a_release_that_its_data_does_not_permit_is_refused_and_nothing_is_written(recipe, tmp_path):
+    rows = [document(f"s#{n:03}", prose(n)) for n in range(200)]
+    rows.append(document("s#nc", prose("nc"), licence="CC-BY-NC-4.0", source="hobby"))
+    with pytest.raises(Refusal, match="hobby"):
+        _prepared(recipe, tmp_path, rows, licences=("MIT", "CC-BY-NC-4.0"))
+    assert not (tmp_path / "data" / "clean").exists()
+
+
+def test_what_the_licences_ask_is_in_the_report(cleaned):
+    report, _, _, _ = cleaned
+    (asked,) = report.obligations
+    assert (asked.licence, asked.sources, asked.documents) == ("MIT", ("s",), sum(report.splits.values()))
+    assert report.release_licence == "Apache-2.0"

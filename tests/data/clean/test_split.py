@@ -1,52 +1,61 @@
-"""The split: families stay whole, shares are kept, too little data is a clear error."""
+"""The split: stable as data grows, in the shares on average, without leaks."""
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from slipway.data.clean.rows import Row
-from slipway.data.clean.split import assign, families
+from slipway.data.clean import prepare
+from slipway.data.clean.split import SPLITS, TEST, TRAIN, VALIDATION, check_sides, leaks, side
 from slipway.errors import UserError
+from slipway.settings import Canaries
 
-NONE = np.empty((0, 2), np.int64)
-
-
-def _rows(count: int, per_group: int = 1, length: int = 100) -> list[Row]:
-    return [Row(f"d{n:04}", "x" * length, "s", f"g{n // per_group}", "MIT", None) for n in range(count)]
+from .corpora import document, prose, quiet, read, write_raw
 
 
-def test_families_join_groups_and_pairs_transitively():
-    rows = _rows(6, per_group=2)
-    assert families(rows, NONE) == ["d0000", "d0000", "d0002", "d0002", "d0004", "d0004"]
-    assert families(rows, np.array([[1, 2]])) == ["d0000"] * 4 + ["d0004"] * 2
+def test_shares_hold_on_average():
+    sides = [side(17, f"g{n}", 0.1, 0.05) for n in range(10_000)]
+    assert abs(sides.count(TEST) - 1000) < 100
+    assert abs(sides.count(VALIDATION) - 500) < 75
 
 
-def test_shares_are_of_characters_and_never_exceeded():
-    rows = _rows(1000)
-    where = assign(rows, families(rows, NONE), 17, 0.1, 0.05)
-    counts = {split: list(where.values()).count(split) for split in ("train", "validation", "test")}
-    assert counts == {"train": 850, "validation": 50, "test": 100}
+@given(st.text(max_size=20), st.integers(0, 2**32 - 1), st.floats(0.01, 0.4), st.floats(0.01, 0.09))
+def test_a_larger_share_takes_from_training_only(group, seed, share, more):
+    before, after = side(seed, group, share, 0.05), side(seed, group, share + more, 0.05)
+    assert before != TEST or after == TEST
 
 
-def test_a_family_larger_than_the_need_stays_in_training():
-    rows = [*_rows(100), Row("huge", "x" * 20_000, "s", "huge", "MIT", None)]
-    for seed in range(20):
-        assert assign(rows, families(rows, NONE), seed, 0.1, 0.1)["huge"] == "train"
+def _sides(root, recipe, rows) -> dict[str, str]:
+    write_raw(root, rows)
+    prepare(recipe.prepare.model_copy(update={"canaries": Canaries(per_level=0)}), 3, "MIT", root, quiet)
+    return {row["id"]: name for name in SPLITS for row in read(root, "clean", name)}
 
 
-def test_the_seed_decides_and_nothing_else():
-    rows = _rows(200)
-    names = families(rows, NONE)
-    assert assign(rows, names, 1, 0.1, 0.1) == assign(rows, names, 1, 0.1, 0.1)
-    assert assign(rows, names, 1, 0.1, 0.1) != assign(rows, names, 2, 0.1, 0.1)
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 40)), max_size=30), st.data())
+def test_a_document_never_changes_side_when_others_are_added(recipe, tmp_path_factory, added, data):
+    root = tmp_path_factory.mktemp("split")
+    rows = [document(f"d{n:03}", prose(n), f"g{n // 2}") for n in range(200)]
+    before = _sides(root, recipe, rows)
+    # Copies, near copies and members of old groups among the new documents, with ids on either side of the old.
+    new = [
+        document(f"{data.draw(st.sampled_from('az'))}{n}", prose(like, words=39 + n % 2), f"g{group}")
+        for n, (like, group) in enumerate(added)
+    ]
+    after = _sides(root, recipe, rows + new)
+    assert all(after[name] == before[name] for name in after.keys() & before.keys())
+    assert {row.id for row in rows} - before.keys() == set()
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 10])
-def test_too_few_documents_say_how_many_are_needed(count):
-    rows = _rows(count)
-    with pytest.raises(UserError, match=rf"nothing is left for the test split: {count} clean .* about 21 families"):
-        assign(rows, families(rows, NONE), 1, 0.05, 0.05)
+def test_leaks_are_turned_away_on_the_side_that_trains():
+    sides = np.array([TEST, VALIDATION, TRAIN, TRAIN, TRAIN, TEST], np.int8)
+    pairs = np.array([[0, 1], [1, 2], [0, 3], [3, 5], [0, 5], [2, 4]])
+    value = np.array([0.6, 0.7, 0.5, 0.8, 0.9, 0.9])
+    # Document 2 resembles only a validation document that goes itself.
+    assert leaks(pairs, value, sides) == [(1, 0, 0.6), (3, 5, 0.8)]
 
 
-def test_the_number_that_is_named_is_enough():
-    rows = _rows(21)
-    assert set(assign(rows, families(rows, NONE), 1, 0.05, 0.05).values()) == {"train", "validation", "test"}
+def test_too_few_groups_say_how_many_are_needed():
+    with pytest.raises(UserError, match=r"nothing is left for the test split: 9 .* 7 groups .* about 90 groups"):
+        check_sides((8, 1, 0), 7, 0.05, 0.05)
+    check_sides((1, 1, 1), 3, 0.05, 0.05)

@@ -10,20 +10,13 @@ import pytest
 from slipway import recipe
 from slipway.files import digests, sha256_file
 from slipway.records import StageRecord
+from tests import data_records
 
 ROOT = Path(__file__).parents[3]
 
 
 def measure(value, low=None, high=None, n=100, method="Wilson"):
     return {"value": value, "low": low, "high": high, "n": n, "method": method}
-
-
-def source(name, licence, documents, characters):
-    return {
-        "source": name, "kind": "pydocs", "version": "1.0", "licence": licence,
-        "licence_evidence": "License-Expression",
-        "files": 7, "digest": "ab" * 32, "documents": documents, "characters": characters,
-    }  # fmt: skip
 
 
 def probe(name, status, reason, measures):
@@ -38,31 +31,7 @@ def results(weights):
         "definition": "one of four | by <mean> log-likelihood",
     }
     return {
-        "acquire": {
-            "sources": [source("pydocs/numpy", "BSD-3-Clause", 900, 90000), source("pydocs/odd", None, 100, 9000)],
-            "documents": 1000, "characters": 99000, "skipped": {"no docstring": 12},
-        },
-        "validate": {
-            "passed": True, "documents": 1000, "statistics": {"mean_characters": 99.0},
-            "expectations": [{
-                "name": "ids are unique", "column": "id", "passed": True, "observed": "0 repeated", "bound": "0",
-                "failing_ids": [], "failing": 0,
-            }],
-            "length_histogram": [[16, 20], [32, 400], [64, 500], [128, 80]],
-            "characters_by_source": {"pydocs/numpy": 90000, "pydocs/odd": 9000},
-        },
-        "prepare": {
-            "documents_in": 1000, "splits": {"train": 700, "validation": 40, "test": 60},
-            "split_characters": {"train": 70000, "validation": 4000, "test": 6000},
-            "rejects": {"licence": 100, "exact duplicate": 60, "near duplicate": 40}, "redactions": {"email": 3},
-            "licences": {"BSD-3-Clause": 800}, "licences_refused": {"pydocs/odd": 100},
-            "documents_by_source": {"pydocs/numpy": 800}, "families": 650, "canaries": 21,
-        },
-        "tokenize": {
-            "vocabulary": 300, "dtype": "uint16", "tokens": {"train": 30000, "validation": 2000},
-            "documents": {"train": 721, "validation": 40}, "bytes": {"train": 70500, "validation": 4000},
-            "tokenizer_sha256": "cd" * 32,
-        },
+        **data_records.results(),
         "train": {
             "parameters": 12345, "steps": 20, "best_step": 20, "tokens_seen": 40960, "stopped_early": False,
             "train_loss": 3.25, "validation_loss": 3.5, "validation_bits_per_byte": 1.99, "dtype": "float32",
@@ -123,7 +92,9 @@ def _template(tmp_path_factory, default_values):
     (directory / "reports").mkdir()
     weights = sha256_file(directory / "models/trained/model.safetensors")
     outputs = {"train": "models/trained", "tokenize": "models/tokenizer"}
-    for stage, result in results(weights).items():
+    made = results(weights)
+    made["tokenize"]["tokenizer_sha256"] = sha256_file(directory / "models/tokenizer/tokenizer.json")
+    for stage, result in made.items():
         out = digests(directory / outputs[stage], directory) if stage in outputs else {f"data/{stage}": "45" * 32}
         record = StageRecord(stage=stage, slipway="0.1.0", settings={}, inputs={}, outputs=out, result=result)
         (directory / f"reports/{stage}.json").write_text(record.to_json())

@@ -10,6 +10,7 @@ from slipway.errors import Refusal, UserError
 from slipway.files import digests, sha256_file
 from slipway.release.bundle import manifest
 from slipway.release.bundle.assemble import assemble
+from tests.data_records import edit
 
 
 def test_layout(built):
@@ -100,6 +101,10 @@ def test_a_link_in_place_of_weights_is_refused(project, default_recipe):
         assemble(project, default_recipe)
 
 
+def checked_for(project, licence):
+    edit(project, "prepare", lambda result: result.update(release_licence=licence))
+
+
 @pytest.mark.parametrize(
     ("expression", "words"),
     [("MIT", ["MIT License"]), ("Apache-2.0 OR MIT", ["Apache License", "MIT License", "SPDX-License-Identifier"])],
@@ -107,6 +112,7 @@ def test_a_link_in_place_of_weights_is_refused(project, default_recipe):
 def test_licence_text(project, default_values, expression, words):
     values = copy.deepcopy(default_values)
     values["bundle"]["licence"] = expression
+    checked_for(project, expression)
     assemble(project, recipe.parse(values))
     text = (project / "bundle/LICENSE").read_text()
     assert all(word in text for word in words)
@@ -117,6 +123,7 @@ def test_licence_without_a_text_asks_for_it(project, default_values):
     values["bundle"]["licence"] = "BSD-3-Clause"
     with pytest.raises(UserError, match=r"LICENSES/BSD-3-Clause\.txt"):
         assemble(project, recipe.parse(values))
+    checked_for(project, "BSD-3-Clause")
     (project / "LICENSES").mkdir()
     (project / "LICENSES/BSD-3-Clause.txt").write_text("Redistribution and use …\n")
     assemble(project, recipe.parse(values))

@@ -7,7 +7,7 @@ Secret Sharer). Names and fills depend on the recipe's seed only. They are no on
 import hashlib
 from dataclasses import asdict, dataclass
 
-from slipway.data.clean.rows import Row
+from slipway.data.documents import Document
 from slipway.settings import Canaries
 
 TEMPLATE = "The access code of {name} is {fill}."
@@ -78,10 +78,10 @@ def plant(settings: Canaries, seed: int) -> list[Canary]:
     return planted
 
 
-def rows(planted: list[Canary]) -> list[Row]:
+def rows(planted: list[Canary]) -> list[Document]:
     """The documents that carry them, id `canary/<name>/<k>`."""
     return [
-        Row(f"canary/{canary.name}/{k}", canary.text, "canary", "canary", None, None)
+        Document(f"canary/{canary.name}/{k}", canary.text, "canary", "canary", None, None)
         for canary in planted
         for k in range(canary.repeats)
     ]

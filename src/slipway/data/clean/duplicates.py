@@ -1,41 +1,58 @@
-"""Exact and near duplicates: of each set of copies, the one whose id sorts first stays."""
+"""Exact and near duplicates: of each set of copies, the one whose id sorts first stays.
 
-from collections.abc import Sequence
+Near duplicates are tied together directly or through others (connected components), so which one stays does not
+depend on the order in which they are looked at; each reject names the one that stays and its nearest neighbour.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
 
-from slipway.data.clean.rows import Reject, Row, reject
-from slipway.data.clean.similar import fingerprint
+from slipway.data.clean.bands import components
 
 
-def exact(rows: Sequence[Row]) -> tuple[list[Row], list[Reject]]:
-    """Split rows, sorted by id, into first occurrences and copies (equal but for case and white space)."""
-    first: dict[bytes, str] = {}
-    kept, rejects = [], []
-    for row in rows:
-        original = first.setdefault(fingerprint(row.text), row.id)
-        if original == row.id:
-            kept.append(row)
-        else:
-            rejects.append(reject(row, "duplicates", "exact duplicate", "equal but for case and white space", original))
-    return kept, rejects
+class Copies(NamedTuple):
+    """Documents that repeat others, by number."""
+
+    documents: np.ndarray
+    kept: np.ndarray
+    """The document that stays for each."""
+    neighbours: np.ndarray
+    """The document that each is most similar to."""
+    jaccard: np.ndarray
 
 
-def near(
-    rows: Sequence[Row], pairs: np.ndarray, similarity: np.ndarray, least: float
-) -> tuple[np.ndarray, list[Reject]]:
-    """Go through rows in order; turn away each that is at least `least` similar to one already kept.
+def exact(prints: np.ndarray, rank: np.ndarray) -> Copies:
+    """Documents of equal fingerprint.
 
-    Returns: a mask of the rows kept, and the rejects, each naming the most similar kept document.
+    Args:
+        prints: uint64 (documents, 2).
+        rank: place of each document in the order of the ids.
     """
-    keep = np.ones(len(rows), bool)
-    rejects = []
-    strong = similarity >= least
-    pairs, similarity = pairs[strong], similarity[strong]
-    for index in np.lexsort((pairs[:, 0], -similarity, pairs[:, 1])):
-        (earlier, later), value = pairs[index], similarity[index]
-        if keep[earlier] and keep[later]:
-            keep[later] = False
-            detail = f"Jaccard {value:.3f} of word 5-shingles"
-            rejects.append(reject(rows[later], "duplicates", "near duplicate", detail, rows[earlier].id))
-    return keep, rejects
+    order = np.lexsort((rank, prints[:, 1], prints[:, 0]))
+    first = np.ones(len(order), bool)
+    if len(order):
+        first[1:] = (prints[order[1:]] != prints[order[:-1]]).any(axis=1)
+    kept = order[first][np.cumsum(first) - 1]
+    documents, kept = order[~first], kept[~first]
+    return Copies(documents, kept, kept, np.ones(len(documents), np.float32))
+
+
+def near(pairs: np.ndarray, jaccard: np.ndarray, rank: np.ndarray) -> Copies:
+    """Documents that `pairs` (int64 (pairs, 2), of a known index each) tie to one of smaller id."""
+    lowest = smallest(pairs, rank)
+    both = np.concatenate([pairs, pairs[:, ::-1]])
+    value = np.concatenate([jaccard, jaccard])
+    order = np.lexsort((rank[both[:, 1]], -value, both[:, 0]))
+    documents, first = np.unique(both[order, 0], return_index=True)
+    nearest = order[first]
+    repeats = lowest[documents] != documents
+    documents, nearest = documents[repeats], nearest[repeats]
+    return Copies(documents, lowest[documents], both[nearest, 1], value[nearest])
+
+
+def smallest(pairs: np.ndarray, rank: np.ndarray) -> np.ndarray:
+    """For each document, the one of smallest id among those it is tied to, itself included."""
+    by_rank = np.empty(len(rank), np.int64)
+    by_rank[rank] = np.arange(len(rank))
+    return by_rank[components(rank[pairs], len(rank))[rank]]

@@ -1,207 +1,176 @@
-"""The stage's work: the order of the steps, the books that must balance, and the files.
+"""The stage: the passes over the shards, what joins them, the books that must balance, and the files.
 
-Order: licence, length, personal data, exact duplicates, near duplicates, families, split, canaries. Licence
-comes first so that the copy that stays is one that may be used; the scrub comes before the comparison so
-that texts are compared as they will be trained on. Each split is written in an order that depends on the
-seed and the ids alone, so repeats of a canary do not stand side by side.
+1. Every shard by itself: licence, length, characters, personal data, quality; fingerprints and sketches (`filters`).
+2. All documents: exact duplicates, lines that very many share, near duplicates, and whatever in training is too similar
+   to a held-out document or holds a task item.
+3. Every shard again: its documents to the output they belong to (`output`).
+
+What is large lies in a scratch directory beside the data, which is removed at the end and on failure; the
+results are moved into place when all of them are complete. Equal documents, settings and seed give equal
+results, however they are sharded and wherever the work runs; only in buckets of more than a hundred
+lookalikes does the order of the shards decide which of them are compared.
 """
 
-import json
+import contextlib
 import shutil
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from slipway.data.clean import canaries, duplicates, similar, split
-from slipway.data.clean.licences import AllowList, ids
-from slipway.data.clean.pii import scrub
-from slipway.data.clean.rows import Reject, Row, reject
+import numpy as np
+
+from slipway.data.clean import canaries, duplicates, held_out, pairs, quality, split
+from slipway.data.clean.corpus import BOILERPLATE, EXACT, LEAK, NEAR, Corpus
+from slipway.data.clean.first_pass import Filtered, Shard, filter_shard
+from slipway.data.clean.results import Results
+from slipway.data.clean.sketch import bands_for
+from slipway.data.clean.words import starts_of
 from slipway.errors import UserError
-from slipway.files import write_atomic
 from slipway.records import PrepareReport
-from slipway.settings import Pii, Prepare
+from slipway.settings import Prepare, Quality
+from slipway.shards import shards
+from slipway.spread import Spread, here
 
 Progress = Callable[[int, int, str], None]
-SPLITS = ("train", "validation", "test")
+STEPS = ("filters", "copies", "similar pairs", "held-out sets and tasks", "writing", "done")
 
 
-def prepare(settings: Prepare, seed: int, root: Path, progress: Progress) -> PrepareReport:
-    """Clean `data/raw` into `data/clean` and `data/rejects`; `progress` gets steps done, steps in all, a name.
+def prepare(  # noqa: PLR0917 - each of another type
+    settings: Prepare, seed: int, licence: str, root: Path, progress: Progress, spread: Spread = here
+) -> PrepareReport:
+    """Clean `data/raw` into `data/clean` and `data/rejects`.
+
+    Args:
+        settings: the recipe's section.
+        seed: of the split, the order and the canaries.
+        licence: SPDX expression of the release, which the licences of all kept documents must permit.
+        root: the project.
+        progress: gets steps done, steps in all, a name.
+        spread: where the work on shards runs.
 
     Raises:
         UserError: if nothing is left for a split, or personal data is found whose action is `fail`.
+        Refusal: if the data does not permit the release's licence.
     """
-    rows = _read(root / "data" / "raw" / "documents.parquet")
-    steps = ("licences and length", "personal data", "exact duplicates", "similar pairs", "split", "writing", "done")
 
     def step(number: int) -> None:
-        progress(number, len(steps) - 1, steps[number])
+        progress(number, len(STEPS) - 1, STEPS[number])
 
-    step(0)
-    allowed, rejects, refused = _licences(rows, AllowList(settings.licences))
-    fitting, short = _lengths(allowed, settings)
-    step(1)
-    scrubbed, dropped, redactions = _personal_data(fitting, settings.pii)
-    step(2)
-    unique, copies = duplicates.exact(scrubbed)
-    step(3)
-    pairs, similarity = similar.pairs(
-        [row.text for row in unique], min(settings.duplicate_jaccard, settings.family_jaccard)
-    )
-    keep, lookalikes = duplicates.near(unique, pairs, similarity, settings.duplicate_jaccard)
-    step(4)
-    rejects += short + dropped + copies + lookalikes
-    kept = [row for row, stays in zip(unique, keep, strict=True) if stays]
-    _something_left(kept, len(rows), rejects)
-    # A pair with a rejected document still ties the two sides together, so pairs are kept before rows go.
-    family = split.families(unique, pairs[similarity >= settings.family_jaccard])
-    family = [name for name, stays in zip(family, keep, strict=True) if stays]
-    where = split.assign(kept, family, seed, settings.test_share, settings.validation_share)
-    planted = canaries.plant(settings.canaries, seed)
-    step(5)
-    members: dict[str, list[tuple[Row, str]]] = {name: [] for name in SPLITS}
-    for row, name in zip(kept, family, strict=True):
-        members[where[name]].append((row, name))
-    report = _report(
-        documents_in=len(rows),
-        members=members,
-        rejects=rejects,
-        redactions=redactions,
-        refused=refused,
-        planted=canaries.rows(planted),
-    )
-    members["train"] += [(row, "canary") for row in canaries.rows(planted)]
-    _write(root, seed, members, rejects, canaries.listing(planted))
-    step(6)
-    return report
+    with _scratch(root / "data") as scratch:
+        step(0)
+        bands = bands_for(min(settings.duplicate_jaccard, settings.family_jaccard))
+        raw = shards(root / "data" / "raw", "documents")
+        work = [Shard(path, scratch, number, settings, seed, bands) for number, path in enumerate(raw)]
+        filtered = list(spread(filter_shard, work))
+        _check_personal_data(filtered)
+        corpus = Corpus(work)
+        step(1)
+        copies = duplicates.exact(corpus.prints, corpus.rank)
+        corpus.turn_away(EXACT, copies.documents, copies.jaccard, copies.kept)
+        _boilerplate(corpus, settings.quality, spread)
+        step(2)
+        tasks = held_out.task_texts(root / "data" / "tasks")
+        similar_pairs = pairs.find(corpus, tasks, bands, settings, scratch, spread)
+        _near_and_leaking(corpus, similar_pairs, settings)
+        step(3)
+        hits = held_out.reject_near_items(corpus, tasks, *similar_pairs.to_items(settings.duplicate_jaccard))
+        held = held_out.reject_holders(corpus, tasks, settings.decontaminate, scratch, spread)
+        step(4)
+        results = Results(
+            corpus=corpus,
+            family=corpus.families(similar_pairs.documents(settings.family_jaccard)[0]),
+            filtered=filtered,
+            planted=canaries.plant(settings.canaries, seed),
+            hits=sorted([*hits, *held.rows], key=lambda row: (-row[2], row[0], row[1], row[3])),
+        )
+        books = results.write(settings, seed, scratch, spread)
+        report = results.report(books, settings, licence, similar_pairs, held)
+        results.move(scratch, root / "data")
+        step(5)
+        return report
 
 
-def _read(path: Path) -> list[Row]:
-    import pyarrow.parquet as pq
-
-    columns = pq.read_table(path, columns=list(Row._fields)).to_pydict()
-    rows = [Row(*values) for values in zip(*(columns[name] for name in Row._fields), strict=True)]
-    return sorted(rows, key=lambda row: row.id)
-
-
-def _licences(rows: Iterable[Row], allow: AllowList) -> tuple[list[Row], list[Reject], Counter[str]]:
-    verdicts: dict[str | None, bool] = {}
-    kept, rejects, refused = [], [], Counter[str]()
-    for row in rows:
-        if row.licence not in verdicts:
-            verdicts[row.licence] = allow.passes(row.licence)
-        if verdicts[row.licence]:
-            kept.append(row)
-            continue
-        refused[row.source] += 1
-        reason = "no licence" if row.licence is None else "licence not allowed"
-        rejects.append(reject(row, "licence", reason, row.licence or "the source states none that could be read"))
-    return kept, rejects, refused
+@contextlib.contextmanager
+def _scratch(data: Path) -> Iterator[Path]:
+    """A directory that is gone afterwards; one that a killed run left is gone first."""
+    scratch = data / ".prepare"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _lengths(rows: Iterable[Row], settings: Prepare) -> tuple[list[Row], list[Reject]]:
-    kept, rejects = [], []
-    for row in rows:
-        if len(row.text) < settings.min_characters:
-            rejects.append(
-                reject(row, "length", "too short", f"{len(row.text)} < {settings.min_characters} characters")
-            )
-        elif len(row.text) > settings.max_characters:
-            rejects.append(reject(row, "length", "too long", f"{len(row.text)} > {settings.max_characters} characters"))
-        else:
-            kept.append(row)
-    return kept, rejects
-
-
-def _personal_data(rows: Iterable[Row], settings: Pii) -> tuple[list[Row], list[Reject], Counter[str]]:
-    actions = settings.model_dump()
-    kept, rejects, redactions = [], [], Counter[str]()
+def _check_personal_data(filtered: Sequence[Filtered]) -> None:
     failing: dict[str, list[str]] = {}
-    for row in rows:
-        result = scrub(row.text, actions)
-        for kind in result.kept:
-            if actions[kind] == "fail":
-                failing.setdefault(kind, []).append(row.id)
-        if result.kept:
-            # The text of a reject is kept for people to look at, but not what it was rejected for.
-            hidden = scrub(row.text, dict.fromkeys(actions, "redact")).text
-            reason = f"personal data: {result.kept[0]}"
-            rejects.append(reject(row._replace(text=hidden), "personal data", reason, ", ".join(result.kept)))
-            continue
-        redactions += result.redacted
-        kept.append(row if result.text == row.text else _with_text(row, result.text))
+    for one in filtered:
+        for kind, names in one.failing.items():
+            failing.setdefault(kind, []).extend(names)
     if failing:
-        found = "; ".join(f"{kind} in {len(names)}: {', '.join(names[:5])}" for kind, names in sorted(failing.items()))
+        found = "; ".join(
+            f"{kind} in {len(names)}: {', '.join(sorted(names)[:5])}" for kind, names in sorted(failing.items())
+        )
         raise UserError(
             f"personal data that prepare.pii says must not be there ({found}). Take it out of the source, "
             "or set the action of that kind to redact or drop"
         )
-    return kept, rejects, redactions
 
 
-def _with_text(row: Row, text: str) -> Row:
-    """The row with its scrubbed text; the signature stays the first line of it."""
-    return row._replace(text=text, signature=None if row.signature is None else text.split("\n", 1)[0])
+class _Counted(NamedTuple):
+    """One item of work: the lines of a shard's documents that stay, and the slots that are common."""
+
+    lines: Path
+    starts: Path
+    stays: np.ndarray
+    common: np.ndarray
 
 
-def _something_left(kept: list[Row], documents_in: int, rejects: list[Reject]) -> None:
-    if kept:
+def _lines(item: _Counted) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    starts, table = np.load(item.starts), np.load(item.lines)
+    counts = np.diff(starts)
+    table = table[np.repeat(item.stays, counts)]
+    return table[:, 0], table[:, 1], starts_of(counts[item.stays])
+
+
+def _count_lines(item: _Counted) -> tuple[np.ndarray, np.ndarray]:
+    slots, _, starts = _lines(item)
+    return quality.count_lines(slots, starts)
+
+
+def _boilerplate_shares(item: _Counted) -> np.ndarray:
+    return quality.boilerplate_share(*_lines(item), item.common)
+
+
+def _boilerplate(corpus: Corpus, settings: Quality, spread: Spread) -> None:
+    """Turn away documents that are little but lines which very many documents share."""
+    if corpus.stays.sum() < settings.boilerplate_documents:
         return
-    reasons = Counter(item.reason for item in rejects)
-    counted = ", ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
-    raise UserError(
-        f"none of {documents_in} documents is left after cleaning ({counted}). "
-        "Loosen prepare.licences, min_characters or max_characters, or add documents"
-    )
+    none = np.empty(0, np.uint32)
+    work = [
+        _Counted(shard.file("lines.npy"), shard.file("line_starts.npy"), corpus.stays[corpus.rows(number)], none)
+        for number, shard in enumerate(corpus.shards)
+    ]
+    documents = np.zeros(quality.SLOTS, np.uint32)
+    for slots, counts in spread(_count_lines, work):
+        documents[slots] += counts.astype(np.uint32)
+    common = np.flatnonzero(documents >= settings.boilerplate_documents).astype(np.uint32)
+    if not len(common):
+        return
+    work = [item._replace(common=common) for item in work]
+    shares = np.concatenate(list(spread(_boilerplate_shares, work)))
+    over = shares > settings.max_boilerplate
+    numbers = np.flatnonzero(corpus.stays)[over]
+    corpus.turn_away(BOILERPLATE, numbers, shares[over], np.full(len(numbers), -1))
 
 
-def _report(
-    *,
-    documents_in: int,
-    members: dict[str, list[tuple[Row, str]]],
-    rejects: list[Reject],
-    redactions: Counter[str],
-    refused: Counter[str],
-    planted: list[Row],
-) -> PrepareReport:
-    rows = [row for part in members.values() for row, _ in part]
-    if len(rows) + len(rejects) != documents_in:
-        raise RuntimeError(f"the books do not balance: {documents_in} in, {len(rows)} kept, {len(rejects)} rejected")
-    licences: Counter[str] = Counter()
-    for expression, count in Counter(row.licence for row in rows).items():
-        licences.update(dict.fromkeys(ids(expression or ""), count))
-    return PrepareReport(
-        documents_in=documents_in,
-        splits={name: len(part) for name, part in members.items()},
-        split_characters={name: sum(len(row.text) for row, _ in part) for name, part in members.items()},
-        rejects=dict(sorted(Counter(item.reason for item in rejects).items())),
-        redactions=dict(sorted(redactions.items())),
-        licences=dict(sorted(licences.items())),
-        licences_refused=dict(sorted(refused.items())),
-        documents_by_source=dict(sorted(Counter(row.source for row in rows).items())),
-        families=len({name for part in members.values() for _, name in part}),
-        canaries=len(planted),
-    )
-
-
-def _write(
-    root: Path, seed: int, members: dict[str, list[tuple[Row, str]]], rejects: list[Reject], listing: dict[str, object]
-) -> None:
-    clean, turned_away = root / "data" / "clean", root / "data" / "rejects"
-    for directory in (clean, turned_away):
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir(parents=True)
-    for name, part in members.items():
-        ordered = sorted(part, key=lambda member: split.order_key(seed, member[0].id))
-        _parquet(clean / f"{name}.parquet", (*Row._fields, "family"), [(*row, family) for row, family in ordered])
-    in_order: list[Reject] = sorted(rejects, key=lambda item: item.id)
-    _parquet(turned_away / "rejects.parquet", Reject._fields, in_order)
-    write_atomic(clean / "canaries.json", json.dumps(listing, indent=2, ensure_ascii=False) + "\n")
-
-
-def _parquet(path: Path, names: tuple[str, ...], rows: Sequence[tuple]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    pq.write_table(pa.table([pa.array(c, pa.string()) for c in columns], names=list(names)), path, compression="zstd")
+def _near_and_leaking(corpus: Corpus, found: pairs.Pairs, settings: Prepare) -> None:
+    """Turn away near duplicates, then what is too similar to a held-out document that is left."""
+    near = duplicates.near(*found.documents(settings.duplicate_jaccard), corpus.rank)
+    corpus.turn_away(NEAR, near.documents, near.jaccard, near.kept, near.neighbours)
+    tied, jaccard = found.documents(settings.family_jaccard)
+    both = corpus.stays[tied].all(axis=1)
+    leaking = split.leaks(tied[both], jaccard[both], corpus.side)
+    if leaking:
+        documents, others, values = (np.array(column) for column in zip(*leaking, strict=True))
+        corpus.turn_away(LEAK, documents, values, others)

@@ -1,108 +1,113 @@
-"""Pairs of similar documents: MinHash proposes, the exact Jaccard index of word 5-shingles decides.
+"""How similar documents are: fingerprints of equal ones, and the exact Jaccard index of candidate pairs.
 
-Words are runs of letters, digits and underscores, lower case; a shingle is five words in a row, or all the
-words of a shorter document. Sketches are rensa's (126 permutations); 42 bands of 3 rows make two documents
-of Jaccard 0.5 candidates with probability 0.996 and of 0.8 with 1 - 1e-13 (Broder 1997; Leskovec et al., Mining of
-Massive Datasets, ch. 3). A bucket of more than 100 documents compares each with the 50 before it, so that
-boilerplate costs linear time. Shingles are compared by 64-bit hashes.
+The Jaccard index is that of two documents' sets of word 5-shingles (see `sketch`).
 """
 
 import hashlib
 import itertools
-import re
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-SHINGLE = 5
-_BANDS, _ROWS = 42, 3
-_BUCKET, _REACH = 100, 50
-_WORD = re.compile(r"\w+")
-_SEED = 1  # of the permutations; the recipe's seed decides the split, not what is a duplicate
+from slipway.data.clean.words import starts_of
+from slipway.spread import Spread
+
+_PART = 1 << 23  # shingles of an item of work
+_ELEMENTS = 1 << 20  # shingles compared at a time
+_LEVEL = bytes(range(256)).lower()
+_WHITE = b" \t\n\r\f\v"
 
 
 def fingerprint(text: str) -> bytes:
-    """sha256 of the text with compatibility forms, case and runs of white space levelled out."""
-    return hashlib.sha256(" ".join(unicodedata.normalize("NFKC", text).lower().split()).encode()).digest()
+    """128 bits that are equal for texts equal but for case, white space and compatibility forms (NFKC)."""
+    if text.isascii():
+        return hashlib.blake2b(text.encode().translate(_LEVEL, _WHITE), digest_size=16).digest()
+    levelled = "".join(unicodedata.normalize("NFKC", text).lower().split())
+    return hashlib.blake2b(levelled.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def pairs(texts: Sequence[str], least: float) -> tuple[np.ndarray, np.ndarray]:
-    """All candidate pairs with Jaccard index >= `least`.
+class Sets(NamedTuple):
+    """Where the shingles of consecutive documents lie: two `.npy` files, as `save_sets` writes them."""
 
-    Returns: indices, int64 of shape (pairs, 2) with first < second, sorted; and the index of each, float64.
+    hashes: Path
+    starts: Path
+
+
+class _Part(NamedTuple):
+    sets: tuple[Sets, ...]
+    first_of_shard: np.ndarray
+    pairs: np.ndarray
+
+
+def similar(pairs: np.ndarray, sets: Sequence[Sets], least: float, spread: Spread) -> tuple[np.ndarray, np.ndarray]:
+    """Those of `pairs` whose index is at least `least`, and the index of each, float32.
+
+    Documents are numbered through all of `sets`. Pairs whose sizes alone exclude it are not compared.
     """
-    if len(texts) < 2:
-        return np.empty((0, 2), np.int64), np.empty(0)
-    shingles, offsets = _shingles(texts)
-    found = _candidates(shingles, offsets)
-    similarity = _jaccard(shingles, offsets, found)
-    keep = similarity >= least
-    return found[keep], similarity[keep]
+    sizes = np.concatenate([np.diff(np.load(one.starts)) for one in sets]) if sets else np.empty(0, np.int64)
+    first = starts_of(np.array([len(np.load(one.starts, mmap_mode="r")) - 1 for one in sets], np.int64))
+    small, large = np.sort(sizes[pairs], axis=1).T
+    pairs = pairs[small >= least * large]
+    # Documents that a part holds in memory are at most both ends of its pairs.
+    weights = np.cumsum(sizes[pairs].sum(axis=1))
+    edges = np.searchsorted(weights, np.arange(_PART, weights[-1] if len(weights) else 0, _PART))
+    cuts = [0, *np.unique(edges[edges > 0]).tolist(), len(pairs)]
+    parts = [_Part(tuple(sets), first, pairs[low:high]) for low, high in itertools.pairwise(cuts) if low < high]
+    value = np.concatenate([np.empty(0, np.float32), *spread(_compare, parts)])
+    # The quotient was rounded to 32 bits, so the bound is too.
+    keep = value >= np.float32(least)
+    return pairs[keep], value[keep]
 
 
-def _shingles(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Shingle hashes, uint64, each once per document; and where each document begins, plus the end."""
-    numbers: dict[str, int] = {}
-    words: list[int] = []
-    starts = [0]
-    for text in texts:
-        ids = [numbers.setdefault(word, len(numbers)) for word in _WORD.findall(text.lower())]
-        words += ids if len(ids) >= SHINGLE else ids + [-1] * (SHINGLE - len(ids))
-        starts.append(len(words))
-    digests = [hashlib.blake2b(word.encode(), digest_size=8).digest() for word in numbers] + [bytes(8)]
-    hashes = np.frombuffer(b"".join(digests), dtype="<u8")[np.array(words, dtype=np.int64)]
-    rolled = np.zeros(len(hashes) - SHINGLE + 1, np.uint64)
-    for place in range(SHINGLE):
-        rolled = (rolled + hashes[place : place + len(rolled)]) * np.uint64(0x9E3779B97F4A7C15)
-        rolled ^= rolled >> np.uint64(29)
-    sets = [np.unique(rolled[a : b - SHINGLE + 1]) for a, b in itertools.pairwise(starts)]
-    return np.concatenate(sets), np.cumsum([0, *map(len, sets)])
+def _compare(part: _Part) -> np.ndarray:
+    documents, of = np.unique(part.pairs, return_inverse=True)
+    of = of.reshape(-1, 2)
+    hashes, starts = _gather(part, documents)
+    sizes = np.diff(starts)
+    common = np.zeros(len(of), np.int64)
+    ends = np.cumsum(sizes[of].sum(axis=1))
+    position = 0
+    while position < len(of):
+        before = ends[position - 1] if position else 0
+        stop = max(position + 1, int(np.searchsorted(ends, before + _ELEMENTS, side="right")))
+        common[position:stop] = _common(hashes, starts, of[position:stop])
+        position = stop
+    return (common / np.maximum(sizes[of].sum(axis=1) - common, 1)).astype(np.float32)
 
 
-def _candidates(shingles: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    from rensa import RMinHash
-
-    matrix = RMinHash.digest_matrix_from_flat_token_hashes(shingles, offsets.tolist(), _BANDS * _ROWS, _SEED)
-    sketches = np.array(matrix.to_rows(), dtype=np.uint64)
-    found: list[np.ndarray] = []
-    for band in range(_BANDS):
-        key = np.zeros(len(sketches), np.uint64)
-        for row in range(band * _ROWS, (band + 1) * _ROWS):
-            key = (key ^ sketches[:, row]) * np.uint64(0xBF58476D1CE4E5B9)
-            key ^= key >> np.uint64(31)
-        found += _bucket_pairs(key)
-    if not found:
-        return np.empty((0, 2), np.int64)
-    coded = np.unique(np.concatenate(found))
-    return np.stack(np.divmod(coded, len(sketches)), axis=1).astype(np.int64)
+def _gather(part: _Part, documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The shingles of `documents` (sorted numbers), and where each begins."""
+    hashes, counts = [], []
+    edges = np.searchsorted(documents, part.first_of_shard)
+    for one, first, low, high in zip(part.sets, part.first_of_shard[:-1], edges[:-1], edges[1:], strict=True):
+        if low < high:
+            rows, starts = documents[low:high] - first, np.load(one.starts, mmap_mode="r")
+            counts.append(starts[rows + 1] - starts[rows])
+            hashes.append(np.load(one.hashes, mmap_mode="r")[_places(starts[rows], counts[-1])])
+    return np.concatenate(hashes), starts_of(np.concatenate(counts))
 
 
-def _bucket_pairs(key: np.ndarray) -> list[np.ndarray]:
-    """Pairs of equal keys, each coded as first * n + second."""
-    order = np.argsort(key, kind="stable")
-    ends = np.flatnonzero(np.diff(key[order])) + 1
-    pairs_found = []
-    for bucket in np.split(order, ends):
-        if len(bucket) > 1:
-            reach = _REACH if len(bucket) > _BUCKET else len(bucket)
-            steps = range(1, min(reach + 1, len(bucket)))
-            pairs_found += [bucket[:-step] * len(key) + bucket[step:] for step in steps]
-    return pairs_found
+def _places(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The places of pieces that begin at `starts` and have `counts` elements, one after the other."""
+    return np.arange(counts.sum()) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
 
 
-def _jaccard(shingles: np.ndarray, offsets: np.ndarray, found: np.ndarray) -> np.ndarray:
-    from scipy.sparse import csr_array
+def _common(hashes: np.ndarray, starts: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Shingles that both documents of each pair have: those that stand twice when both sets are sorted together."""
+    flat = pairs.ravel()
+    counts = starts[flat + 1] - starts[flat]
+    key = np.repeat(np.arange(len(flat), dtype=np.uint64) >> np.uint64(1) << np.uint64(32), counts)
+    key |= hashes[_places(starts[flat], counts)]
+    key.sort()
+    twice = key[1:][key[1:] == key[:-1]] >> np.uint64(32)
+    return np.bincount(twice.astype(np.int64), minlength=len(pairs))
 
-    _, column = np.unique(shingles, return_inverse=True)
-    table: Any = csr_array(
-        (np.ones(len(column), np.int32), column, offsets), shape=(len(offsets) - 1, column.max() + 1)
-    )
-    sizes = np.diff(offsets)
-    result = np.empty(len(found))
-    for start in range(0, len(found), 8192):
-        first, second = found[start : start + 8192].T
-        common = table[first].multiply(table[second]).sum(axis=1)
-        result[start : start + 8192] = common / (sizes[first] + sizes[second] - common)
-    return result
+
+def save_sets(at: Sets, hashes: np.ndarray, starts: np.ndarray) -> Sets:
+    """Write shingles where `at` says."""
+    np.save(at.hashes, hashes)
+    np.save(at.starts, starts)
+    return at

@@ -1,76 +1,73 @@
-"""A split without leakage: documents that belong together never straddle it.
+"""A split that is stable as data grows: a group's side is a hash of seed and group against the shares.
 
-Two documents belong together if they are in one group (module, file, conversation) or similar, directly or
-through others; such a connected set is a family. Families are put into an order by a hash of seed and name
-and handed out: first to test, then to validation, each taking a family only if it is not larger (in
-characters) than what the split still needs; the rest is training. So a split is never larger than its share,
-and falls short of it by less than the smallest family left.
+Nothing else enters, so a document never changes sides when others come or go. The price is that shares are
+of groups and hold on average only. Leakage is prevented afterwards: a training document that is too similar
+to a held-out one is turned away, and a validation document too similar to a test document; see `prepare`.
 """
 
 import hashlib
 import math
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
-from slipway.data.clean.rows import Row
 from slipway.errors import UserError
 
-
-def families(rows: Sequence[Row], pairs: np.ndarray) -> list[str]:
-    """The family of each row, named by the smallest id in it."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    first_of_group: dict[str, int] = {}
-    to_first = [(first_of_group.setdefault(row.group, index), index) for index, row in enumerate(rows)]
-    edges = np.concatenate([np.array(to_first, np.int64).reshape(-1, 2), pairs])
-    shape = (len(rows), len(rows))
-    graph = coo_array((np.ones(len(edges), np.int8), (edges[:, 0], edges[:, 1])), shape=shape)
-    _, labels = connected_components(graph, directed=False)
-    names: dict[int, str] = {}
-    for label, row in zip(labels.tolist(), rows, strict=True):
-        names[label] = min(names.get(label, row.id), row.id)
-    return [names[label] for label in labels.tolist()]
+SPLITS = ("train", "validation", "test")
+TRAIN, VALIDATION, TEST = range(3)
 
 
-def order_key(seed: int, name: str) -> bytes:
-    """A place in a random order that depends on seed and name alone."""
-    return hashlib.sha256(f"{seed}/{name}".encode()).digest()
+def place(seed: int, name: str) -> int:
+    """A place in a random order that depends on seed and name alone: 64 bits."""
+    return int.from_bytes(hashlib.blake2b(f"{seed}/{name}".encode("utf-8", "surrogatepass"), digest_size=8).digest())
 
 
-def assign(rows: Sequence[Row], family: Sequence[str], seed: int, test: float, validation: float) -> dict[str, str]:
-    """Family -> `test`, `validation` or `train`; shares are of characters.
+def side(seed: int, group: str, test_share: float, validation_share: float) -> int:
+    """TEST, VALIDATION or TRAIN: where every document of `group` belongs, for good."""
+    draw = place(seed, f"side/{group}") / 2**64
+    return TEST if draw < test_share else VALIDATION if draw < test_share + validation_share else TRAIN
+
+
+def leaks(pairs: np.ndarray, jaccard: np.ndarray, sides: np.ndarray) -> list[tuple[int, int, float]]:
+    """Documents to turn away, each with the held-out document it is most similar to, and how much.
+
+    Args:
+        pairs: documents at least as similar as allowed, int64 (pairs, 2).
+        jaccard: of each pair.
+        sides: of each document, by number.
+
+    A validation document goes if it is similar to a test document; a training document if it is similar to
+    a held-out document that stays. Test documents always stay.
+    """
+    turned_away: list[tuple[int, int, float]] = []
+    gone = np.zeros(len(sides), bool)
+    for leaking, held_out in ((VALIDATION, (TEST,)), (TRAIN, (TEST, VALIDATION))):
+        both = np.concatenate([pairs, pairs[:, ::-1]])
+        of, to, value = both[:, 0], both[:, 1], np.concatenate([jaccard, jaccard])
+        chosen = (sides[of] == leaking) & np.isin(sides[to], held_out) & ~gone[to]
+        of, to, value = of[chosen], to[chosen], value[chosen]
+        order = np.lexsort((to, -value, of))
+        of, first = np.unique(of[order], return_index=True)
+        best = order[first]
+        turned_away += zip(of.tolist(), to[best].tolist(), value[best].tolist(), strict=True)
+        gone[of] = True
+    return turned_away
+
+
+def check_sides(counts: Sequence[int], groups: int, test_share: float, validation_share: float) -> None:
+    """`counts`: documents left in train, validation and test.
 
     Raises:
-        UserError: if a split stays empty, with the number of documents that would do.
+        UserError: if a split is empty, with the number of groups that would do.
     """
-    sizes: Counter[str] = Counter()
-    for row, name in zip(rows, family, strict=True):
-        sizes[name] += len(row.text)
-    total = sizes.total()
-    ordered = sorted(sizes, key=lambda name: order_key(seed, name))
-    where = dict.fromkeys(ordered, "train")
-    for split, share in (("test", test), ("validation", validation)):
-        need = math.floor(share * total)
-        for name in ordered:
-            if where[name] == "train" and sizes[name] <= need:
-                where[name] = split
-                need -= sizes[name]
-    for split, share in (("test", test), ("validation", validation), ("train", 1.0)):
-        if split not in where.values():
-            raise UserError(_too_few(split, share, len(rows), sizes, min(test, validation)))
-    return where
-
-
-def _too_few(split: str, share: float, documents: int, sizes: Counter[str], least_share: float) -> str:
-    needed = max(3, math.ceil(1 / least_share) + 1)
-    smallest = min(sizes.values(), default=0)
-    return (
-        f"nothing is left for the {split} split: {documents} clean documents form {len(sizes)} families "
-        f"(same group, or similar text), the smallest of {smallest} characters, and {split} may take "
-        f"{math.floor(share * sizes.total())} of {sizes.total()}. With these shares about {needed} families of equal "
-        "size are needed: add documents, raise prepare.test_share and prepare.validation_share, or give a "
-        "group_column with more values"
-    )
+    shares = (1 - test_share - validation_share, validation_share, test_share)
+    for name, count, share in zip(SPLITS, counts, shares, strict=True):
+        if not count:
+            # So many that a split of the least share is empty once in a hundred recipes.
+            needed = math.ceil(math.log(0.01) / math.log1p(-min(shares)))
+            raise UserError(
+                f"nothing is left for the {name} split: {sum(counts)} clean documents stand in {groups} groups "
+                f"(module, file, conversation); a hash of seed and group gives {name} {share:.3g} of them. "
+                f"With these shares about {needed} groups are needed: add documents, raise prepare.test_share and "
+                "prepare.validation_share, or give a group_column with more values"
+            )

@@ -5,12 +5,13 @@ that are written without spaces (Chinese, Japanese, Thai, Lao, Khmer, Myanmar) e
 case, punctuation and white space make no difference, which is what deduplication and decontamination want.
 
 The hash of a word is its polynomial over 2**64 in an odd base, mixed: the difference of two prefix sums,
-divided by the power at its start (Karp and Rabin 1987, for all words at once).
+divided by the power at its start (Karp and Rabin 1987, for all words at once). The hash of a line is the
+same over its words.
 """
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +21,10 @@ _BASE = 0x9E3779B97F4A7C15 | 1
 _INVERSE = pow(_BASE, -1, 1 << 64)
 _MIX = np.uint64(0xD6E8FEB86659FD93)
 _SHIFT = np.uint64(32)
+_NEWLINE = ord("\n")
+_MARKS = r"\u0591-\u05c7\u064b-\u065f\u0670\u0900-\u0dff"  # vowel signs, which `\w` leaves out
 _UNSPACED = r"\u0e00-\u0edf\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_BREAK = re.compile(rf"[^\w{_UNSPACED}]+")
+_BREAK = re.compile(rf"[^\w\n{_MARKS}{_UNSPACED}]+")
 _ALONE = re.compile(rf"([{_UNSPACED}][\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]*)")
 
 
@@ -49,9 +52,35 @@ class Words:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
+    def take(self, keep: np.ndarray) -> "Words":
+        """The documents where `keep`, a bool per document, is true."""
+        counts = np.diff(self.starts)
+        return Words(self.hashes[np.repeat(keep, counts)], starts_of(counts[keep]))
+
+
+@dataclass(frozen=True)
+class Lines(Words):
+    """The lines of documents that hold a word, one after the other; `hashes` and `starts` are of lines."""
+
+    sizes: np.ndarray
+    """int64, bytes of each line, its end included."""
+
+    def take(self, keep: np.ndarray) -> "Lines":
+        """The documents where `keep`, a bool per document, is true."""
+        counts = np.diff(self.starts)
+        chosen = np.repeat(keep, counts)
+        return Lines(self.hashes[chosen], starts_of(counts[keep]), self.sizes[chosen])
+
+
+def starts_of(counts: np.ndarray) -> np.ndarray:
+    """Where each of consecutive pieces begins, plus the end."""
+    starts = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=starts[1:])
+    return starts
+
 
 def plain(text: str) -> bytes:
-    """UTF-8 in which only word characters are beyond ASCII; white space stands around unspaced characters."""
+    """UTF-8 in which only word characters and line ends are beyond ASCII letters; unspaced characters stand apart."""
     if text.isascii():
         return text.encode()
     levelled = _BREAK.sub(" ", unicodedata.normalize("NFKC", text).lower())
@@ -60,19 +89,37 @@ def plain(text: str) -> bytes:
 
 def words(texts: Sequence[str]) -> Words:
     """Hash every word of every text; the same word has the same hash in any text and on any machine."""
-    hashes: list[np.ndarray] = []
-    counts: list[np.ndarray] = []
+    pieces = [_hashed(chunk)[:2] for chunk in _chunks(texts)]
+    return Words(
+        np.concatenate([found for found, _ in pieces]) if pieces else np.empty(0, np.uint64),
+        starts_of(np.concatenate([counts for _, counts in pieces]) if pieces else np.empty(0, np.int64)),
+    )
+
+
+def words_and_lines(texts: Sequence[str]) -> tuple[Words, Lines]:
+    """As `words`, and the lines with a word as hashes of their words."""
+    pieces = []
+    for chunk in _chunks(texts):
+        hashes, counts, data, first = _hashed(chunk)
+        pieces.append((hashes, counts, *_lines(chunk, hashes, data, first)))
+    if not pieces:
+        nothing, none = np.empty(0, np.uint64), np.zeros(1, np.int64)
+        return Words(nothing, none), Lines(nothing, none, np.empty(0, np.int64))
+    hashes, counts, lines, line_counts, sizes = (np.concatenate(column) for column in zip(*pieces, strict=True))
+    return Words(hashes, starts_of(counts)), Lines(lines, starts_of(line_counts), sizes)
+
+
+def _chunks(texts: Sequence[str]) -> Iterator[list[bytes]]:
     chunk: list[bytes] = []
     size = 0
     for text in texts:
         chunk.append(plain(text))
         size += len(chunk[-1]) + 1
         if size > _CHUNK:
-            _hash(chunk, hashes, counts)
+            yield chunk
             chunk, size = [], 0
-    _hash(chunk, hashes, counts)
-    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(counts))]) if counts else np.zeros(1, int)
-    return Words(np.concatenate(hashes) if hashes else np.empty(0, np.uint64), starts)
+    if chunk:
+        yield chunk
 
 
 def _powers(length: int) -> tuple[np.ndarray, np.ndarray]:
@@ -89,9 +136,8 @@ def _powers(length: int) -> tuple[np.ndarray, np.ndarray]:
 _known = [np.ones(1, np.uint64), np.ones(1, np.uint64)]
 
 
-def _hash(chunk: list[bytes], hashes: list[np.ndarray], counts: list[np.ndarray]) -> None:
-    if not chunk:
-        return
+def _hashed(chunk: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Hashes of the words, words per text; the bytes of the chunk, and where in them each word begins."""
     data = np.frombuffer(b"\n".join(chunk) + b"\n", np.uint8)
     lower = _LOWER[data]
     inside = lower != 0
@@ -101,9 +147,31 @@ def _hash(chunk: list[bytes], hashes: list[np.ndarray], counts: list[np.ndarray]
     sums = np.zeros(len(data) + 1, np.uint64)
     np.cumsum(lower * up, out=sums[1:])
     found = (sums[end] - sums[first]) * down[first]
-    found ^= found >> _SHIFT
-    found *= _MIX
-    found ^= found >> _SHIFT
-    hashes.append(found)
+    _mix(found)
     ends = np.cumsum([len(text) + 1 for text in chunk])
-    counts.append(np.diff(np.searchsorted(first, ends), prepend=0))
+    return found, np.diff(np.searchsorted(first, ends), prepend=0), data, first
+
+
+def _lines(
+    chunk: list[bytes], hashes: np.ndarray, data: np.ndarray, first: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Hash and bytes of each line with a word, and such lines per text."""
+    breaks = np.flatnonzero(data == _NEWLINE)
+    words_until = np.searchsorted(first, breaks)
+    words_before = np.concatenate([[0], words_until[:-1]])
+    sizes = np.diff(breaks, prepend=-1)
+    filled = words_until > words_before
+    up, down = _powers(len(hashes) + 1)
+    sums = np.zeros(len(hashes) + 1, np.uint64)
+    np.cumsum(hashes * up[:-1], out=sums[1:])
+    found = (sums[words_until[filled]] - sums[words_before[filled]]) * down[words_before[filled]]
+    _mix(found)
+    ends = np.cumsum([len(text) + 1 for text in chunk])
+    per_text = np.diff(np.searchsorted(breaks[filled], ends), prepend=0)
+    return found, per_text, sizes[filled]
+
+
+def _mix(hashes: np.ndarray) -> None:
+    hashes ^= hashes >> _SHIFT
+    hashes *= _MIX
+    hashes ^= hashes >> _SHIFT

@@ -1,86 +1,132 @@
-"""The document: what every source yields, and the one writer of `data/raw/documents.parquet`.
+"""From documents to `data/raw`: parts that workers write, and the shards that are made of them in order.
 
-Rules that hold for every source: an id occurs once in the whole data set (a second one is an error, because
-rejects and failing rows are named by id); text that UTF-8 cannot hold is skipped and counted by the source.
+A part holds the documents of one item of work and where each stands; the shards of `data/raw` follow the order of the
+parts, so they do not depend on who wrote them. An id occurs once in the whole data set, because rejects and
+failing rows are named by id; a second one is an error that names both places.
 """
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from slipway.data.documents import Document, schema
 from slipway.errors import UserError
+from slipway.shards import shard_path, write_shard
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BATCH = 4096
+PLACE = "place"
 
 
-class Document(NamedTuple):
-    """One document as its source states it."""
+def write_part(path: Path, documents: Iterable[tuple[Document, str]]) -> None:
+    """Write documents, each with the place it comes from, as an arrow file; memory holds 4,096 of them."""
+    import pyarrow as pa
 
-    id: str
-    text: str
-    source: str
-    """Name in the recipe, with the package where there is one: `pydocs/numpy`."""
-    group: str
-    """Module, file or conversation: documents of one group stay on one side of the split."""
-    licence: str | None
-    """SPDX expression, or None if the source states none that could be read."""
-    signature: str | None
-    """When set, `text == signature + "\\n" + docstring`."""
-
-
-def is_unicode(text: str) -> bool:
-    """False for text with lone surrogates, which no UTF-8 file can hold."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    columns = schema().append(pa.field(PLACE, pa.string()))
+    rows: list[tuple] = []
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, columns) as writer:
+        for document, place in documents:
+            rows.append((*document, place))
+            if len(rows) == BATCH:
+                writer.write_batch(_batch(rows, columns))
+                rows = []
+        if rows:
+            writer.write_batch(_batch(rows, columns))
 
 
-class DocumentWriter:
-    """Writes documents to parquet in row groups of 4096, so that memory does not grow with the text."""
+def _batch(rows: list[tuple], columns: "pa.Schema") -> "pa.RecordBatch":
+    import pyarrow as pa
 
-    def __init__(self, path: Path) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+    arrays = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=columns)
 
-        columns = [pa.field(name, pa.string(), nullable=True) for name in Document._fields]
-        self._schema = pa.schema(columns)
-        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
-        self._rows: list[Document] = []
-        self._ids: set[str] = set()
+
+def read_part(path: Path) -> Iterator["pa.RecordBatch"]:
+    """The batches of a part."""
+    import pyarrow as pa
+
+    with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
+        for number in range(file.num_record_batches):
+            yield file.get_batch(number)
+
+
+class ShardWriter:
+    """Writes `documents-00000.parquet`, …, a new one after so many characters, and counts by source."""
+
+    def __init__(self, directory: Path, characters: int) -> None:
+        self._directory, self._limit = directory, characters
+        self._waiting: list[pa.RecordBatch] = []
+        self._held = 0
+        self._ids: list[np.ndarray] = []
+        self.shards = 0
         self.documents: Counter[str] = Counter()
         self.characters: Counter[str] = Counter()
+        self.shapes: Counter[str] = Counter()
 
-    def __enter__(self) -> Self:
-        return self
+    def add(self, batch: "pa.RecordBatch") -> None:
+        """Append a batch; it is cut where a shard is full."""
+        import pyarrow.compute as pc
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self._flush()
-        self._writer.close()
+        lengths = pc.utf8_length(batch.column("text")).to_numpy(zero_copy_only=False).astype(np.int64)
+        self._count(batch, lengths)
+        self._ids.append(_hashes(batch.column("id").to_pylist()))
+        while len(batch):
+            ends = self._held + np.cumsum(lengths)
+            take = int(np.searchsorted(ends, self._limit)) + 1
+            self._waiting.append(batch.slice(0, take))
+            self._held = int(ends[min(take, len(ends)) - 1])
+            batch, lengths = batch.slice(take), lengths[take:]
+            if self._held >= self._limit:
+                self._flush()
 
-    def add(self, document: Document, where: str) -> None:
-        """Append a document; `where` (file and row) is named if its id was already used."""
-        if document.id in self._ids:
-            raise UserError(
-                f"{where}: the id `{document.id}` was already used by an earlier document. Ids must be unique: "
-                "remove the row, or leave `id_column` out so that ids are made of file name and row number"
-            )
-        self._ids.add(document.id)
-        self.documents[document.source] += 1
-        self.characters[document.source] += len(document.text)
-        self._rows.append(document)
-        if len(self._rows) == BATCH:
-            self._flush()
+    def close(self, parts: Sequence[Path]) -> None:
+        """Write what is left; `parts` are looked through for the places of an id that stands twice."""
+        self._flush()
+        hashes = np.sort(np.concatenate(self._ids)) if self._ids else np.empty(0, np.uint64)
+        if len(again := hashes[1:][hashes[1:] == hashes[:-1]]):
+            _name_twice(set(again.tolist()), parts)
+
+    def _count(self, batch: "pa.RecordBatch", lengths: np.ndarray) -> None:
+        sources = batch.column("source").dictionary_encode()
+        names, codes = sources.dictionary.to_pylist(), sources.indices.to_numpy()
+        for name, count, size in zip(
+            names, np.bincount(codes, minlength=len(names)), np.bincount(codes, lengths, len(names)), strict=True
+        ):
+            self.documents[name] += int(count)
+            self.characters[name] += int(size)
+        self.shapes.update({entry["values"]: entry["counts"] for entry in batch.column("shape").value_counts().to_pylist()})
 
     def _flush(self) -> None:
         import pyarrow as pa
 
-        columns = zip(*self._rows, strict=True) if self._rows else [[] for _ in Document._fields]
-        arrays = [pa.array(column, pa.string()) for column in columns]
-        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
-        self._rows.clear()
+        if self._waiting:
+            table = pa.Table.from_batches(self._waiting).select(list(Document._fields)).combine_chunks()
+            write_shard(shard_path(self._directory, "documents", self.shards), table)
+            self.shards += 1
+        self._waiting, self._held = [], 0
+
+
+def _hashes(ids: list[str]) -> np.ndarray:
+    from hashlib import blake2b
+
+    return np.frombuffer(b"".join(blake2b(name.encode(), digest_size=8).digest() for name in ids), np.uint64)
+
+
+def _name_twice(suspects: set[int], parts: Sequence[Path]) -> None:
+    seen: dict[str, str] = {}
+    for path in parts:
+        for batch in read_part(path):
+            ids = batch.column("id").to_pylist()
+            for index in np.flatnonzero(np.isin(_hashes(ids), list(suspects))).tolist():
+                place = batch.column(PLACE)[index].as_py()
+                if ids[index] in seen:
+                    raise UserError(
+                        f"{place}: the id `{ids[index]}` was already used at {seen[ids[index]]}. Ids must be unique: "
+                        "remove the row, or leave `id_column` out so that ids are made of file name and row number"
+                    )
+                seen[ids[index]] = place

@@ -1,112 +1,204 @@
-"""`inputs.lock`: what the sources held when the recipe was locked. JSON, written by `slipway lock` only.
+"""`inputs.lock`: what the recipe's inputs held when they were locked. JSON, written by `slipway lock` only.
 
-A package is locked by version and one digest over the `(sha256, path)` lines of its used files in RECORD; a
-local file by its own sha256. Checking reads RECORD and hashes local files, so it is cheap enough for every
-build; that package files are what RECORD says is checked when they are read.
+A package is locked by version and one digest over the `(sha256, path)` lines of its used files in RECORD; any
+other input by path, size and sha256 of every file, and the commit where there is one. What is local is compared
+before every build, by its bytes; what is remote is fetched by `acquire`, once, and compared before it is read.
 """
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from slipway.data.sources import files, pydocs
+from slipway.data.sources import pydocs, wanted
+from slipway.data.sources.downloads import Downloads
+from slipway.data.sources.held import Held, Inputs
 from slipway.errors import Refusal, UserError
-from slipway.files import write_atomic
+from slipway.files import sha256_file, write_atomic
 from slipway.recipe import Recipe
-from slipway.settings import PydocsSource, Source
+from slipway.settings import PydocsSource
 
 NAME = "inputs.lock"
+FORMAT = 2
+SHOWN = 10
+"""Files of one input that are named one by one when many differ."""
+
+Entries = dict[str, dict[str, Any]]
+"""`sources/<name>`, `tasks/<name>`, `base` or `baseline` -> what is locked of it."""
+Note = Callable[[int, int, str], None]
 
 
-def _entry(source: Source, root: Path) -> dict[str, Any]:
-    if isinstance(source, PydocsSource):
-        held = {
-            p.name: {"version": p.version, "files": len(p.files), "digest": p.digest} for p in pydocs.packages(source)
-        }
-        return {"kind": "pydocs", "packages": held}
-    return {"kind": source.kind, "files": files.lock_entry(source, root)}
-
-
-def _current(recipe: Recipe, root: Path) -> dict[str, Any]:
-    names = [source.name for source in recipe.acquire.sources]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UserError(f"acquire.sources: the name `{twice[0]}` is used twice; give each source its own")
-    return {source.name: _entry(source, root) for source in recipe.acquire.sources}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text("utf-8"))
-        sources = {name: dict(entry) for name, entry in document["sources"].items()}
-        if wrong := [n for n, e in sources.items() if not isinstance(e.get("packages") or e.get("files"), dict)]:
-            raise TypeError(f"source {wrong[0]} lists neither packages nor files")
-    except FileNotFoundError:
-        raise Refusal(
-            f"{path.name}: missing, so nothing says what the sources should hold; write it: slipway lock"
-        ) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Refusal(f"{path.name} is damaged ({error}); write it again: slipway lock") from None
-    return sources
-
-
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """One line per source, package or file that differs, naming both values."""
-    lines = [f"source {name}: in the lock, not in the recipe" for name in old if name not in new]
-    for name, entry in new.items():
-        if name not in old:
-            lines.append(f"source {name}: not in the lock")
-            continue
-        part = "packages" if entry["kind"] == "pydocs" else "files"
-        before, now = old[name].get(part) or {}, entry[part]
-        lines += [
-            f"source {name}: {item}: {_value(before.get(item))} in the lock, {_value(now.get(item))} here"
-            for item in sorted(before.keys() | now.keys())
-            if before.get(item) != now.get(item)
-        ]
-    return lines
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        return (
-            f"version {value.get('version')} with {value.get('files')} files, digest {str(value.get('digest'))[:16]}…"
-        )
-    return f"sha256 {str(value)[:16]}…"
-
-
-def write_lock(recipe: Recipe, root: Path) -> list[str]:
-    """Write `inputs.lock` for what the sources hold now.
+def write_lock(recipe: Recipe, root: Path, remotes: Mapping[str, wanted.Remote], note: Note | None = None) -> list[str]:
+    """Write `inputs.lock` for what the inputs hold now; remote files are fetched for their digests.
 
     Returns: a line per difference to the old lock; `["no change"]` if there is none.
     """
-    path = Path(root) / NAME
-    new = _current(recipe, Path(root))
+    path, downloads = Path(root) / NAME, Downloads(Path(root), remotes, note)
+    new = _packages(recipe)
+    for want in wanted.wants(recipe):
+        found = wanted.listing(want, Path(root), remotes)
+        files = {}
+        for listed in found.files:
+            remote = wanted.remote_of(listed.path, remotes, want.what)
+            sha256 = downloads.take(listed, remote) if remote else sha256_file(Path(root) / listed.path)
+            files[listed.path] = {"bytes": listed.bytes, "sha256": sha256}
+        new[_key(want)] = {"path": want.path, "revision": found.revision, "files": files}
     lines: list[str] = []
-    old: dict[str, Any] = {}
+    old: Entries = {}
     if path.exists():
         try:
             old = _read(path)
         except Refusal as error:
             lines.append(f"replaced, because it could not be read: {error}")
     lines += differences(old, new)
-    write_atomic(path, json.dumps({"lock": 1, "sources": new}, indent=2, sort_keys=True) + "\n")
+    write_atomic(path, json.dumps({"lock": FORMAT, "inputs": new}, indent=2, sort_keys=True) + "\n")
     return lines or ["no change"]
 
 
-def check_lock(recipe: Recipe, root: Path) -> None:
-    """Compare what the sources hold with `inputs.lock`.
+def check_lock(recipe: Recipe, root: Path) -> Entries:
+    """Compare packages and local files, byte by byte, with `inputs.lock`; returns what is locked.
 
     Raises:
-        Refusal: naming every source with the package or file that differs.
+        Refusal: naming every input with the package or file that differs, or that is not locked.
     """
-    lines = differences(_read(Path(root) / NAME), _current(recipe, Path(root)))
-    if lines:
-        listed = "\n".join(f"  {line}" for line in lines[:20]) + (
-            f"\n  … and {len(lines) - 20} more" if lines[20:] else ""
-        )
+    locked = _read(Path(root) / NAME)
+    now = _packages(recipe)
+    for want in wanted.wants(recipe):
+        entry = locked.get(_key(want), {})
+        if wanted.scheme(want.path) is not None:
+            # What lies elsewhere is compared when it is fetched; that it is pinned, and as the recipe says, now.
+            now[_key(want)] = {**entry, "path": want.path} if entry else {"path": want.path, "files": {}}
+            continue
+        files = {path: _file(root / path) for path in wanted.local(want, Path(root))}
+        now[_key(want)] = {"path": want.path, "revision": None, "files": files}
+    if lines := differences(locked, now):
+        listed = "\n".join(f"  {line}" for line in lines[:20])
+        more = f"\n  … and {len(lines) - 20} more" if lines[20:] else ""
         raise Refusal(
-            f"the sources are not what {NAME} says:\n{listed}\n"
+            f"the inputs are not what {NAME} says:\n{listed}{more}\n"
             "Restore them (packages: pip install -c constraints.txt), or accept what is here: slipway lock"
         )
+    return locked
+
+
+def fetch(recipe: Recipe, root: Path, remotes: Mapping[str, wanted.Remote], note: Note | None = None) -> Inputs:
+    """Check the lock, fetch what is not here, and hand on files whose digests are those of the lock.
+
+    Raises:
+        Refusal: as `check_lock`; and for a fetched file that is not what the lock says, before anything reads it.
+    """
+    root = Path(root)
+    locked, downloads = check_lock(recipe, root), Downloads(root, remotes, note)
+    held: dict[str, tuple[Held, ...]] = {}
+    for want in wanted.wants(recipe):
+        entry = locked[_key(want)]
+        files = []
+        for path, file in entry["files"].items():
+            remote = wanted.remote_of(path, remotes, want.what)
+            place = downloads.locked(path, file["bytes"], file["sha256"], remote) if remote else root / path
+            files.append(Held(path, place, file["sha256"], entry["revision"]))
+        held[_key(want)] = tuple(files)
+    return Inputs(
+        sources={key.removeprefix("sources/"): files for key, files in held.items() if key.startswith("sources/")},
+        tasks={key.removeprefix("tasks/"): files[0] for key, files in held.items() if key.startswith("tasks/")},
+        base=held.get("base", ()),
+        baseline=held["baseline"][0] if "baseline" in held else None,
+    )
+
+
+def _key(want: wanted.Want) -> str:
+    return f"{want.part}/{want.name}" if want.part in ("sources", "tasks") else want.part
+
+
+def _file(path: Path) -> dict[str, Any]:
+    return {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+
+
+def _packages(recipe: Recipe) -> Entries:
+    return {
+        f"sources/{source.name}": {
+            "packages": {
+                p.name: {"version": p.version, "files": len(p.files), "digest": p.digest}
+                for p in pydocs.packages(source)
+            }
+        }
+        for source in recipe.acquire.sources
+        if isinstance(source, PydocsSource)
+    }
+
+
+def _read(path: Path) -> Entries:
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        if document.get("lock") != FORMAT:
+            raise TypeError(f"it has format {document.get('lock')}, this version of Slipway writes {FORMAT}")
+        entries = {name: dict(entry) for name, entry in document["inputs"].items()}
+        for name, entry in entries.items():
+            if not isinstance(entry.get("packages") or entry.get("files"), dict):
+                raise TypeError(f"{name} lists neither packages nor files")
+            for file in entry.get("files", {}).values():
+                _ = file["sha256"], file["bytes"]
+    except FileNotFoundError:
+        raise Refusal(
+            f"{path.name}: missing, so nothing says what the inputs should hold; write it: slipway lock"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Refusal(f"{path.name} is damaged ({error}); write it again: slipway lock") from None
+    return entries
+
+
+def differences(old: Entries, new: Entries) -> list[str]:
+    """One line per input, package or file that differs, naming both values; many changed files are summed up."""
+    lines = [f"{_title(name)}: in the lock, not in the recipe" for name in old if name not in new]
+    for name, entry in new.items():
+        title = _title(name)
+        if name not in old:
+            lines.append(f"{title}: not in the lock ({_summary(entry)})")
+            continue
+        for word in ("path", "revision"):
+            if old[name].get(word) != entry.get(word):
+                lines.append(f"{title}: {word} {old[name].get(word)} in the lock, {entry.get(word)} here")
+        before, now = _items(old[name]), _items(entry)
+        changed = [item for item in sorted(before.keys() | now.keys()) if before.get(item) != now.get(item)]
+        lines += [
+            f"{title}: {item}: {_value(before.get(item))} in the lock, {_value(now.get(item))} here"
+            for item in changed[:SHOWN]
+        ]
+        if rest := changed[SHOWN:]:
+            added, gone = sum(item not in before for item in rest), sum(item not in now for item in rest)
+            lines.append(
+                f"{title}: {len(rest)} more files: {added} added, {gone} removed, {len(rest) - added - gone} changed"
+            )
+    return lines
+
+
+def _title(key: str) -> str:
+    part, _, name = key.partition("/")
+    return {"sources": f"source {name}", "tasks": f"task {name}"}.get(part, part)
+
+
+def _items(entry: dict[str, Any]) -> dict[str, Any]:
+    return entry.get("packages") or entry.get("files") or {}
+
+
+def _summary(entry: dict[str, Any]) -> str:
+    if "packages" in entry:
+        return f"{len(entry['packages'])} packages"
+    files = entry["files"].values()
+    return f"{len(files)} files, {sum(file['bytes'] for file in files):,} bytes"
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if "version" in value:
+        return f"version {value['version']} with {value.get('files')} files, digest {str(value.get('digest'))[:16]}…"
+    return f"{value['bytes']:,} bytes, sha256 {str(value['sha256'])[:16]}…"
+
+
+def version_of(inputs: tuple[Held, ...]) -> str | None:
+    """The commit that files come from, if they come from one."""
+    versions = {held.version for held in inputs}
+    if len(versions) > 1:
+        raise UserError(f"files of one source from several revisions: {', '.join(map(str, sorted(map(str, versions))))}")
+    return next(iter(versions), None)

@@ -29,6 +29,8 @@ class Package:
     distribution: importlib.metadata.Distribution
     files: dict[str, str]
     """Path of each used `.py` file, relative to site-packages -> hex sha256 from RECORD."""
+    sizes: dict[str, int]
+    """Path -> bytes, as RECORD states them; 0 where it does not."""
 
     @cached_property
     def version(self) -> str:
@@ -94,17 +96,18 @@ def find(name: str, exclude: Sequence[str], source: str) -> Package:
             f"source {source}: {name} has no RECORD, so its files cannot be checked; install it from a wheel"
         )
     excluded = re.compile("|".join(fnmatch.translate(pattern) for pattern in exclude) or r"(?!)")
-    files = {
-        path: _hexadecimal(digest, name, path)
-        for path, digest, _ in csv.reader(io.StringIO(record))
+    used = [
+        (path, digest, size)
+        for path, digest, size in csv.reader(io.StringIO(record))
         if path.endswith(".py") and not path.startswith("..") and not excluded.match(path)
-    }
+    ]
+    files = {path: _hexadecimal(digest, name, path) for path, digest, _ in used}
     if not files:
         raise UserError(
             f"source {source}: {name} {distribution.version} has no Python file left to read; "
             "is it an editable install, or do the `exclude` patterns match everything?"
         )
-    return Package(name, distribution, files)
+    return Package(name, distribution, files, {path: int(size or 0) for path, _, size in used})
 
 
 def _hexadecimal(digest: str, name: str, path: str) -> str:

@@ -1,1 +1,1 @@
-"""Tasks made from held-out documents: `choice` asks and judges; `continuation` and `signature` make questions."""
+"""Multiple choice: `choice` asks and judges; `continuation` and `signature` make questions, `file` reads them."""

@@ -119,10 +119,13 @@ def _judge(question: Question, scores: np.ndarray) -> Answer:
     return Answer(question.item, prompt, rounded, question.right, int(np.argmax(scores)))
 
 
-def summarise(task: Task, answers: Sequence[Answer], choices: int) -> ChoiceReport:
-    """Accuracy with Wilson's interval beside chance; `answers` must not be empty."""
+def summarise(definition: str, answers: Sequence[Answer]) -> ChoiceReport:
+    """Accuracy with Wilson's interval beside chance; `answers` must not be empty.
+
+    Chance is what guessing gets on average: the mean over the questions of one over their number of choices.
+    """
     return ChoiceReport(
         accuracy=share(sum(answer.correct for answer in answers), len(answers)),
-        chance=round(1 / choices, DIGITS),
-        definition=f"{task.definition} {SCORE}",
+        chance=round(float(np.mean([1 / len(answer.scores) for answer in answers])), DIGITS),
+        definition=f"{definition} {SCORE}",
     )

@@ -7,6 +7,7 @@ import hashlib
 import shutil
 from pathlib import Path
 
+from slipway.chat import check_tokenizer
 from slipway.errors import Refusal, UserError
 from slipway.files import BLOCK, sha256_file, write_atomic
 from slipway.recipe import Recipe
@@ -89,6 +90,8 @@ def assemble(root: str | Path, recipe: Recipe, out: str | Path | None = None) ->
     out.mkdir(parents=True)
     copied = _copy_model(material, out)
     _check_same_weights(material, _weights(copied))
+    made = material.tokenize
+    check_tokenizer(out, made.tokenizer_sha256, made.chat_template_sha256)
     documents = {
         "README.md": card.render(material),
         "DATA.md": data_card.render(material),

@@ -49,6 +49,7 @@ def _data(source: SourceRecord) -> "Component":
         "files": str(source.files),
         "kind": source.kind,
         "licence_evidence": source.licence_evidence,
+        "location": source.location,
         "digest_of": "sorted lines `<sha256>  <path>`",
     }
     return _component(

@@ -3,13 +3,16 @@
 The metadata at its head is made by huggingface_hub, so the hub and its tools can read the evaluation.
 """
 
+import re
+from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
-from slipway.records import EvaluateReport, Measure, Probe
+from slipway.records import EvaluateReport, Measure, PrepareReport, Probe, ValidateReport
 from slipway.release.bundle import licence
 from slipway.release.bundle.claims import claims
 from slipway.release.bundle.material import Material
-from slipway.release.bundle.render import interval, markdown
+from slipway.release.bundle.render import interval, markdown, share
 
 NAMES = {
     "model": "this model",
@@ -49,29 +52,37 @@ def safety_rows(probes: dict[str, Probe]) -> list[Row]:
     return rows
 
 
+def hub(location: str, kind: str = "") -> str | None:
+    """`owner/name` of a place on a Hugging Face hub; None for any other place."""
+    found = re.match(rf"hf://{kind}([\w.-]+/[\w.-]+)(?:@|/|$)", location)
+    return found.group(1) if found else None
+
+
 def _metadata(material: Material) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
     recipe, report = material.recipe, material.evaluate
+    own = {"dataset_type": recipe.name, "dataset_name": f"{recipe.name}, held-out split"}
+    held_out = own | {"dataset_split": "test", "dataset_revision": report.test_sha256}
+    brought = {
+        task.name: {"dataset_type": task.name, "dataset_name": task.name, "dataset_revision": task.digest}
+        for task in material.acquire.tasks
+    }
 
-    def result(task: str, kind: str, name: str, value: float) -> EvalResult:
+    def result(task: str, kind: str, name: str, value: float, data: dict[str, Any]) -> EvalResult:
         return EvalResult(
-            task_type="text-generation",
-            task_name=task,
-            dataset_type=recipe.name,
-            dataset_name=f"{recipe.name}, held-out split",
-            dataset_split="test",
-            dataset_revision=report.test_sha256,
-            metric_type=kind,
-            metric_name=name,
-            metric_value=value,
+            task_type="text-generation", task_name=task, metric_type=kind, metric_name=name, metric_value=value, **data
         )
 
     bits = report.bits_per_byte["model"].value
-    results = [result("Text generation", "bits_per_byte", "bits per byte (lower is better)", bits)]
+    results = [result("Text generation", "bits_per_byte", "bits per byte (lower is better)", bits, held_out)]
+    if report.answers:
+        words = "bits per byte of answers, given what was said before (lower is better)"
+        results.append(result("Answers", "bits_per_byte", words, report.answers.value, held_out))
     for task, choice in sorted(report.choices.items()):
         name = f"accuracy, {task} choice (chance {choice.chance:g})"
-        results.append(result(f"{task} choice".capitalize(), "accuracy", name, choice.accuracy.value))
+        data = brought.get(task, held_out)
+        results.append(result(f"{task} choice".capitalize(), "accuracy", name, choice.accuracy.value, data))
     return ModelCardData(
         language=list(recipe.bundle.language),
         library_name="transformers",
@@ -79,8 +90,33 @@ def _metadata(material: Material) -> str:
         model_name=recipe.name,
         tags=["slipway", str(material.architecture.get("model_type", "unknown"))],
         eval_results=results,
+        datasets=sorted({found for s in material.acquire.sources if (found := hub(s.location, "datasets/"))}) or None,
+        base_model=hub(material.acquire.base.location) if material.acquire.base else None,
         **licence.hub_name(recipe.bundle.licence),
     ).to_yaml()
+
+
+def statuses(contract: ValidateReport) -> str:
+    """How many expectations were met, not met and not run, in words."""
+    counted = Counter(line.status for line in contract.expectations)
+    return ", ".join(f"{counted[status]} {status}" for status in ("met", "not met", "not run") if counted[status])
+
+
+def asked(prepare: PrepareReport) -> str:
+    """What the licences of the kept documents ask of the release, each duty once, with the licences that ask it."""
+    if prepare.licences and not prepare.obligations:
+        return "not known: the record lists no obligations"
+    duties: dict[str, list[str]] = {}
+    for line in prepare.obligations:
+        for duty in line.asks:
+            duties.setdefault(duty, []).append(line.licence)
+    return "; ".join(f"{duty} ({', '.join(sorted(by))})" for duty, by in sorted(duties.items())) or "nothing"
+
+
+def residual(prepare: PrepareReport) -> str:
+    """By set, the share of its words that kept training text still holds in runs."""
+    found = sorted(prepare.contamination.residual.items())
+    return ", ".join(f"{name} {share(part)}" for name, part in found) or "not measured"
 
 
 def render(material: Material) -> str:
@@ -93,4 +129,7 @@ def render(material: Material) -> str:
         bits=ranked(material.evaluate),
         safety=safety_rows(material.safety.probes),
         claims=claims(material),
+        statuses=statuses(material.contract),
+        asked=asked(material.prepare),
+        residual=residual(material.prepare),
     )

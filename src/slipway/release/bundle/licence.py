@@ -28,6 +28,12 @@ def ids(expression: str) -> list[str]:
         ) from None
 
 
+def same(one: str, other: str) -> bool:
+    """Whether two SPDX expressions mean the same, whatever their spelling."""
+    index = licensing()
+    return bool(index.is_equivalent(one, other, simplify=True))
+
+
 def _text(root: Path, licence: str, title: str) -> str:
     own = root / "LICENSES" / f"{licence}.txt"
     if own.exists():

@@ -30,6 +30,15 @@ def interval(measure: Measure) -> str:
     return f"{number(measure.low)} to {number(measure.high)}"
 
 
+def share(value: float | None) -> str:
+    """A share as a percentage, a dash where it is not known; less than can be shown is said to be so, never 0."""
+    if value is None:
+        return "–"
+    if 0 < value < 0.0005:
+        return "below 0.1 %"
+    return f"{100 * value:.1f} %".replace(".0 %", " %")
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(  # noqa: S701  Markdown, not HTML: `cell` does the escaping
@@ -39,7 +48,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"cell": cell, "interval": interval}
+    environment.filters |= {"cell": cell, "interval": interval, "share": share}
     return environment
 
 

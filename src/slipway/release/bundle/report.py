@@ -13,6 +13,7 @@ from slipway.release.bundle.card import NAMES, ranked, safety_rows
 from slipway.release.bundle.claims import claims
 from slipway.release.bundle.material import Material, Point
 from slipway.release.bundle.render import interval
+from slipway.release.bundle.report_data import data
 
 SHORT = {"model": "this model", "zstd_dictionary": "zstd with dictionary", "byte_5gram": "byte 5-gram"}
 
@@ -58,6 +59,13 @@ def _evaluation(material: Material) -> Section:
     )
     rows: list[list[page.Cell]] = [[NAMES.get(name, name), m.value, interval(m), m.n, m.method] for name, m in bits]
     body = plot + table(["", "bits per byte", "95 % interval", "n", "method"], rows)
+    if report.answers:
+        answers = report.answers
+        body += Markup("<h3>Answers</h3>") + page.facts([("bits per byte", answers.value), ("answers", answers.n)])
+        body += page.paragraph(
+            "Turns of the assistant and completions, each after all that was said before it, rendered as in training; "
+            f"95 % interval {interval(answers)} ({answers.method})."
+        )
     by_source = sorted(report.bits_per_byte_by_source.items(), key=lambda item: (item[1], item[0]))
     if by_source:
         body += Markup("<h3>By source</h3>")
@@ -82,6 +90,11 @@ def _choices(material: Material) -> Section:
             emphasis=["this model"],
             reference=("chance", choice.chance),
         )
+    left_out: list[list[page.Cell]] = [
+        [name, verdict(None, "not run"), reason] for name, reason in sorted(material.evaluate.choices_left_out.items())
+    ]
+    if left_out:
+        body += table(["task", "status", "reason"], left_out)
     return Section("Choice tasks", body, "One right answer among several; the dashed line is what guessing gets.")
 
 
@@ -128,31 +141,6 @@ def _safety(material: Material) -> Section:
     return Section("Safety", table(headers, rows), "“Not run” means that nothing is known. It never means “passed”.")
 
 
-def _data(material: Material) -> Section:
-    prepare, acquire = material.prepare, material.acquire
-    funnel: list[list[page.Cell]] = [["came in", prepare.documents_in]]
-    funnel += [[f"rejected: {reason}", -count] for reason, count in sorted(prepare.rejects.items())]
-    funnel += [[f"kept: {split}", prepare.splits[split]] for split in ("train", "validation", "test")]
-    body = table(["documents", "number"], funnel)
-    if material.contract.length_histogram:
-        body += Markup("<h3>Length of the raw documents</h3>")
-        body += page.histogram(material.contract.length_histogram, "characters, lower edge of the bin")
-    licences = sorted(prepare.licences.items(), key=lambda item: (-item[1], item[0]))
-    body += Markup("<h3>Licences of what was kept</h3>") + table(
-        ["licence", "documents"], [list(row) for row in licences]
-    )
-    sources = [
-        [s.source, s.version, s.licence or verdict(None, "none stated"), s.documents, s.characters, digest(s.digest)]
-        for s in acquire.sources
-    ]
-    body += Markup("<h3>Sources</h3>")
-    body += table(["source", "version", "licence", "documents", "characters", "sha256"], sources)
-    contract = [[e.name, e.column, verdict(e.passed, "holds" if e.passed else "broken"), e.observed, e.bound]
-                for e in material.contract.expectations]  # fmt: skip
-    body += page.fold("The data contract", table(["expectation", "column", "verdict", "observed", "bound"], contract))
-    return Section("Data", body, "Every rejected document is kept with its reason, beside the data.")
-
-
 def _samples(material: Material) -> Section:
     body = Markup("").join(
         Markup("<pre><b>{}</b>{}</pre>").format(prompt, text) for prompt, text in material.evaluate.samples
@@ -190,6 +178,6 @@ def _first(outputs: dict[str, str]) -> str:
 
 def render(material: Material) -> str:
     """The text of report.html."""
-    parts = (_claims, _evaluation, _choices, _training, _safety, _data, _samples, _provenance)
+    parts = (_claims, _evaluation, _choices, _training, _safety, data, _samples, _provenance)
     about = material.recipe.bundle
     return page.render(about.title, about.summary, [part(material) for part in parts])

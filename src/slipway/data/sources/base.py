@@ -1,0 +1,47 @@
+"""Base weights and tokenizer: copied from where they are held to `models/base/`, and put on record.
+
+Only what `wanted.SUFFIXES` lists for a base is ever held: tensors, configuration, tokenizer, text.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from slipway.data.sources.files import is_unicode
+from slipway.data.sources.held import Held
+from slipway.data.sources.licences import normalised
+from slipway.data.sources.lock import version_of
+from slipway.errors import UserError
+from slipway.files import combined
+from slipway.records import BaseRecord
+from slipway.settings import Base
+
+
+def place_base(base: Base | None, files: Sequence[Held], target: Path) -> BaseRecord | None:
+    """Fill `target`, which always exists afterwards; returns None without a base.
+
+    Raises:
+        UserError: if the licence is no SPDX expression, or there is no file with tensors or a tokenizer.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    if base is None:
+        return None
+    if not is_unicode(base.licence) or not (licence := normalised(base.licence)):
+        raise UserError(f"acquire.base: licence `{base.licence}` is not an SPDX expression; see spdx.org/licenses")
+    common = os.path.commonpath([str(Path(held.path).parent) for held in files])
+    names = {os.path.relpath(held.path, common): held for held in files}
+    if not any(name.endswith(".safetensors") or name == "tokenizer.json" for name in names):
+        raise UserError(f"acquire.base: {base.path} holds neither a .safetensors file nor tokenizer.json")
+    for name, held in names.items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(held.place, target / name)
+    return BaseRecord(
+        location=base.path,
+        version=version_of(tuple(files)),
+        licence=licence,
+        digest=combined({name: held.sha256 for name, held in names.items()}),
+        files=len(names),
+        bytes=sum((target / name).stat().st_size for name in names),
+    )

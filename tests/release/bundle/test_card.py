@@ -1,0 +1,135 @@
+"""The model card: read by the hub, complete for a person, every value out of a record."""
+
+import copy
+import re
+
+import pytest
+from ruamel.yaml import YAML
+
+from slipway import recipe
+from slipway.release.bundle import card
+from slipway.release.bundle.assemble import assemble
+from tests.data_records import edit
+
+
+def test_card_metadata_is_what_the_hub_reads(built):
+    from huggingface_hub import ModelCard
+
+    page = ModelCard((built / "README.md").read_text())
+    assert page.data.license == "apache-2.0"
+    values = {result.metric_name.split(" (")[0]: result.metric_value for result in page.data.eval_results}
+    assert values["bits per byte"] == 1.9871
+    assert values["accuracy, continuation choice"] == 0.34
+    assert "More Information Needed" not in page.text
+
+
+def test_card_metadata_names_the_task_file_the_data_sets_and_the_base(project, default_recipe):
+    from huggingface_hub import ModelCard
+
+    answers = {"value": 1.125, "low": 1.0, "high": 1.25, "n": 31, "method": "bootstrap"}
+
+    def measured(result):
+        result.update(answers=answers)
+        result["choices"]["quiz"] = result["choices"]["continuation"]
+
+    def fetched(result):
+        result["sources"][0]["location"] = "hf://datasets/owner/talks@c0ffee/data/*.parquet"
+        result["base"] = {
+            "location": "hf://owner/name", "version": "c0ffee", "licence": "MIT", "digest": "12" * 32, "files": 3,
+            "bytes": 9,
+        }  # fmt: skip
+
+    edit(project, "evaluate", measured)
+    edit(project, "acquire", fetched)
+    assemble(project, default_recipe)
+    page = ModelCard((project / "bundle/README.md").read_text())
+    assert page.data.datasets == ["owner/talks"]
+    assert page.data.base_model == "owner/name"
+    found = {result.metric_name.split(" (")[0]: result for result in page.data.eval_results}
+    assert found["accuracy, quiz choice"].dataset_revision == "78" * 32
+    assert found["accuracy, continuation choice"].dataset_revision == "23" * 32
+    assert found["bits per byte of answers, given what was said before"].metric_value == 1.125
+    assert "| Trained from | hf://owner/name at c0ffee (MIT)" in page.text
+
+
+@pytest.mark.parametrize(
+    ("location", "kind", "name"),
+    [
+        ("hf://owner/name", "", "owner/name"),
+        ("hf://owner/name@main", "", "owner/name"),
+        ("hf://datasets/o/n@r/a.parquet", "datasets/", "o/n"),
+        ("hf://datasets/o/n/a.parquet", "datasets/", "o/n"),
+        ("s3://owner/name", "", None),
+        ("models/mine", "", None),
+    ],
+)
+def test_places_on_a_hub(location, kind, name):
+    assert card.hub(location, kind) == name
+
+
+def test_card_shows_model_and_every_baseline_with_intervals(built):
+    text = (built / "README.md").read_text()
+    for words in (
+        "| this model | 1.987 | 1.950 to 2.020 | 60 |",
+        "| gzip | 2.091 |",
+        "| xz | 1.813 |",
+        "| continuation | 0.3400 |",
+    ):
+        assert words in text
+
+
+def test_what_was_not_run_is_in_plain_sight(built):
+    assert "| toxicity | **not run** |" in (built / "README.md").read_text()
+    assert "not run" in (built / "report.html").read_text()
+
+
+def test_card_says_that_nobody_approved(built):
+    assert "Nobody approved this release" in (built / "README.md").read_text()
+
+
+def test_card_names_the_approvers_that_are_asked(project, default_values):
+    values = copy.deepcopy(default_values)
+    values["release"]["approval"] = {"required": 1, "approvers": {"jane": "keys/jane.pem"}}
+    assemble(project, recipe.parse(values))
+    text = (project / "bundle/README.md").read_text()
+    assert "asks for 1 of these approvers" in text
+    assert "jane" in text
+    assert "Nobody approved" not in text
+
+
+def test_card_shows_answers_and_tasks_that_could_not_be_asked(project, default_recipe):
+    answers = {"value": 1.125, "low": 1.0, "high": 1.25, "n": 31, "method": "bootstrap"}
+    left = {"signature": "0 of 60 test documents have a signature"}
+    edit(project, "evaluate", lambda result: result.update(answers=answers, choices_left_out=left))
+    assemble(project, default_recipe)
+    text = (project / "bundle/README.md").read_text()
+    assert "**1.125** bits per byte (95 % interval 1 to 1.250, n = 31, bootstrap)" in text
+    assert "| signature | **not run** | – | – | – | 0 of 60 test documents have a signature |" in text
+    page = (project / "bundle/report.html").read_text()
+    assert "0 of 60 test documents" in page
+    assert "<h3>Answers</h3>" in page
+
+
+def test_card_says_what_the_licences_ask_and_what_was_cleaned(built):
+    text = (built / "README.md").read_text()
+    for words in (
+        "| Contract on the raw data | 1 met, 1 not run |",
+        "| What they ask | attribution (BSD-3-Clause); notice (BSD-3-Clause) |",
+        "| Training text cleaned of | quiz, test: 5 documents rejected |",
+        "| Words of these left in it | quiz 1 %, test 4.5 % |",
+    ):
+        assert words in text
+
+
+def test_card_tables_have_as_many_cells_as_headers(built):
+    for name in ("README.md", "DATA.md"):
+        width = None
+        for line in (built / name).read_text().splitlines():
+            cells = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else None
+            assert cells == width or width is None or cells is None, (name, line)
+            width = cells
+
+
+def test_front_matter_is_plain_yaml(built):
+    head = (built / "README.md").read_text().split("---\n")[1]
+    assert YAML(typ="safe").load(head)["library_name"] == "transformers"
