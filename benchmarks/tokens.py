@@ -94,16 +94,22 @@ def datatrove(work: Path, out: Path, threads: int):
 SIDES = {"slipway": slipway, "datasets": datasets, "datatrove": datatrove}
 
 
+def peak_kib() -> int:
+    """Most memory this program had so far. (`ru_maxrss` would include what its parent had when it started it.)"""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+
+
 def one(side: str, work: Path, threads: int) -> None:
     """Run a side once, in a process that has done nothing else."""
-    bare = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    bare = peak_kib()
     with tempfile.TemporaryDirectory(dir=work) as out:
         run = SIDES[side](work, Path(out), threads)
         before, started = sum(os.times()[:4]), time.perf_counter()
         tokens = run()
         wall, cpu = time.perf_counter() - started, sum(os.times()[:4]) - before
-    peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    figures = {"tokens": tokens, "cpu_s": cpu, "wall_s": wall, "rss_over_mb": (max(peaks) - bare) / 1024}
+    peak = max(peak_kib(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+    figures = {"tokens": tokens, "cpu_s": cpu, "wall_s": wall, "rss_over_mb": (peak - bare) / 1024}
     print(json.dumps(figures))
 
 

@@ -209,9 +209,13 @@ def rescan(root: Path) -> dict[str, Any] | None:
 
 def preflight() -> None:
     """Before a build: the recipe is valid and the sources hold what `inputs.lock` says."""
+    from slipway.adapters.inputs import pull
     from slipway.data.sources.lock import check_lock
+    from slipway.data.sources.wanted import wants
 
-    check_lock(load("params.yaml"), Path.cwd())
+    recipe = load("params.yaml")
+    pull(Path.cwd(), [want.path for want in wants(recipe)])
+    check_lock(recipe, Path.cwd())
 
 
 def check_architecture() -> None:

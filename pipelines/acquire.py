@@ -3,9 +3,10 @@
 import shutil
 
 from pipelines.frame import Frame, run
-from slipway.adapters.inputs import remotes
+from slipway.adapters.inputs import pull, remotes
 from slipway.data.sources import acquire, fetch
 from slipway.data.sources.base import place_base
+from slipway.data.sources.wanted import wants
 from slipway.errors import Refusal
 from slipway.records import AcquireReport
 from slipway.scan.verdict import scan_input
@@ -13,7 +14,8 @@ from slipway.scan.verdict import scan_input
 
 def main(frame: Frame) -> AcquireReport:
     """Fetch, check, scan the base, read; then count and say what was skipped."""
-    inputs = fetch(frame.recipe, frame.root, remotes(frame.root), frame.progress)
+    pull(frame.root, [want.path for want in wants(frame.recipe)])
+    inputs = fetch(frame.recipe, frame.root, remotes(), frame.progress)
     target = frame.root / "models" / "base"
     base = place_base(frame.recipe.acquire.base, inputs.base, target)
     if base and (findings := scan_input(target).findings):

@@ -23,6 +23,7 @@ def kinds(text: str) -> list[str]:
         ("+14155552671 +4915112345678", ["+14155552671", "+4915112345678"]),
         ("+33 1 23 45 67 89, +49 (0)30 1234-5678; +1.415.555.2671", None),
         ("Tel.: 030 / 1234567, fax 01 23 45 67 89", ["030 / 1234567", "01 23 45 67 89"]),
+        ("Phone: <PHONE> 12 34 56 78, tel 030 1234567", ["030 1234567"]),
         ("+1 415 555 2671 2024-01-01", ["+1 415 555 2671"]),
         ("＋４９ ３０ １２３４５６７", None),
     ],
@@ -61,7 +62,8 @@ def test_where_a_finding_begins_and_ends(text, kind, wording):
         "a[2000::2], x[2001:2020:3], 2020-01-02T10:20:30, de:ad:be:ef:00:11, 2001:db8::1:2",
         "000-12-3456, 666-12-3456, 912-34-5678, 123-00-4567, 123-45-0000, 2024-11-23",
         "shape (100, 200, 3000) and [250 300 1000], +12 345 678, +2147483647",
-        'password = "changeme", token="<your-token-here>", api_key = os.environ["API_KEY"], secret = "xxxxxxxxxxxxxxxx"',
+        'password = "changeme", token="<your-token-here>", api_key = os.environ["API_KEY"]',
+        'secret = "xxxxxxxxxxxxxxxx"',
         "DE89 3704 0044 0532 0130 01, AB12 3456, US12 3456 7890 1234 5678",
         "phone model 2024-01-15, tel 12-34, telescope 030 1234567, fax: see 1.2.3",
         "postgresql://user:password@localhost/db",
@@ -121,7 +123,7 @@ def passages(draw):
     return "".join(draw(between) + make(rng) for make in draw(st.lists(makers(), max_size=5))) + draw(between)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(passages() | st.text(max_size=60) | st.text("0123456789+-. ()@ab:\"'=pasword", max_size=80))
 @example("212-555-1234-555-1234")
 def test_nothing_is_left_after_redaction(text):
@@ -130,7 +132,7 @@ def test_nothing_is_left_after_redaction(text):
     assert redact(clean) == clean
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(passages() | st.text("0123456789+-. ()@ab:\"'=pasword", max_size=80))
 def test_findings_stand_in_order_and_apart_and_are_suspected(text):
     found = find(text)

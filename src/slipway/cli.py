@@ -34,6 +34,14 @@ def _become(root: Path, module: str, *arguments: str) -> NoReturn:
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606  the flow is ours
 
 
+def _fetched(done: int, total: int, label: str) -> None:
+    """Shows how far a download is: a line that redraws in a terminal, one per file elsewhere."""
+    terminal = sys.stderr.isatty()
+    if terminal or done >= total:
+        start, end = ("\r\x1b[2K", "\n" if done >= total else "") if terminal else ("", "\n")
+        print(f"{start}fetched {done:,} of {total:,} bytes: {label}", end=end, file=sys.stderr, flush=True)
+
+
 def lock(_: argparse.Namespace) -> int:
     """Write inputs.lock: version and sha256 of everything the recipe reads.
 
@@ -41,12 +49,15 @@ def lock(_: argparse.Namespace) -> int:
     inputs.lock and prints what changed. The build refuses whatever differs from the lock, so run this
     when you mean to take in new data.
     """
-    from slipway.adapters.inputs import remotes
+    from slipway.adapters.inputs import pull, remotes
     from slipway.data.sources.lock import write_lock
+    from slipway.data.sources.wanted import wants
     from slipway.recipe import load
 
     root = _project()
-    lines = write_lock(load(root / "params.yaml"), root, remotes(root))
+    recipe = load(root / "params.yaml")
+    pull(root, [want.path for want in wants(recipe)])
+    lines = write_lock(recipe, root, remotes(), _fetched)
     print("inputs.lock written; against the one before:", *lines, sep="\n  ")
     return 0
 

@@ -4,9 +4,32 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A file that a path or an address names."""
+
+    path: str
+    """Label: relative to the project, or the address, without a revision."""
+    bytes: int
+    sha256: str | None = None
+    """If the place states it; whoever fetches the file compares."""
+    version: str | None = None
+    """ETag of an S3 object, for information."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files that a path or an address names, sorted by label."""
+
+    files: tuple[Listed, ...]
+    revision: str | None = None
+    """Commit that the address stands for now."""
 
 
 def sha256_bytes(data: bytes) -> str:

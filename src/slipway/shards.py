@@ -4,6 +4,8 @@ A shard is the unit of work of a machine and the unit of failure: it is written 
 into place when it is complete.
 """
 
+import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,9 +28,13 @@ def write_shard(path: Path, table: "pa.Table") -> None:
     """Write one shard, complete or not at all."""
     import pyarrow.parquet as pq
 
-    temporary = path.with_name(f".{path.name}.part")
+    # A name of its own: two machines may write the same shard, if one was thought lost.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
     try:
         pq.write_table(table, temporary, compression="zstd")
+        temporary.chmod(0o644)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

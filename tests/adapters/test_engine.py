@@ -17,6 +17,7 @@ from slipway.adapters import engine
 from slipway.adapters.engine.pool import Pool
 from slipway.adapters.engine.task import packed, unpacked, work
 from slipway.errors import Refusal, UserError, Waiting
+from slipway.processes import free_port
 
 
 @pytest.fixture
@@ -225,3 +226,12 @@ def test_a_stage_closes_what_it_spread_over(monkeypatch, tmp_path):
     assert os.getpid() not in who
     frame.close()
     assert not any(psutil.pid_exists(pid) for pid in who)
+
+
+def test_a_cluster_that_does_not_answer_is_named(monkeypatch):
+    pytest.importorskip("ray", reason="the optional extra ray is not installed")
+    address = f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("SLIPWAY_ENGINE", "ray")
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(UserError, match=f"RAY_ADDRESS={address} .*refused"):
+        list(engine.choose()(_pid, [1, 2]))

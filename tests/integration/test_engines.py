@@ -40,6 +40,15 @@ def keys(tmp_path_factory) -> list[Path]:
     return paths
 
 
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    # Otherwise Ray makes a token in the home directory.
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    # Where the nodes find the functions of this file.
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}{os.pathsep}{ROOT}")
+
+
 def witness(function, item):
     """The result, and the Ray node on which it was made."""
     return function(item), ray.get_runtime_context().get_node_id() if ray.is_initialized() else None
@@ -93,12 +102,8 @@ class Work:
 
 
 @pytest.fixture
-def cluster(monkeypatch):
+def cluster():
     """A head and a second node, one core each, as processes of this machine."""
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv(
-        "PYTHONPATH", f"{ROOT / 'src'}{os.pathsep}{ROOT}"
-    )  # where the nodes find the functions of this file
     from ray.cluster_utils import Cluster
 
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
@@ -137,7 +142,6 @@ def test_errors_on_a_cluster_are_those_of_a_pool(monkeypatch, tmp_path):
     monkeypatch.setenv("SLIPWAY_ENGINE", "ray")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("SLIPWAY_WORKERS", "2")
-    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}{os.pathsep}{ROOT}")
     chosen = engine.choose()
     try:
         assert list(chosen(abs, range(-9, 0))) == list(range(9, 0, -1))

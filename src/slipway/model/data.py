@@ -93,6 +93,12 @@ class Tokens:
         self.length = length
         self._seed = seed
         self._separator: int = index["separator"]
+        self.special = {
+            "bos_token_id": self._separator,
+            "pad_token_id": self._separator,
+            "eos_token_id": index["stops"] if len(index["stops"]) > 1 else self._separator,
+        }
+        """For the configuration: what begins and fills a text, and what ends a generation."""
         self._whole: bool = index["packing"] == "whole"
         if found["pairs"]:
             raise UserError(

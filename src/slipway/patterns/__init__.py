@@ -17,6 +17,7 @@ Digits and separators in the forms of other scripts (full width, Arabic, no-brea
 Names, postal addresses and words for `@` are not found: nothing found does not prove that nothing is there.
 """
 
+import bisect
 import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -122,6 +123,12 @@ def _apart(found: list[Found]) -> list[Found]:
     """Sorted by place; of those that overlap, the first found, as rules stand in order of precedence."""
     kept: list[Found] = []
     for one in found:
-        if all(one.end <= other.start or one.start >= other.end for other in kept):
-            kept.append(one)
-    return sorted(kept, key=lambda one: one.start)
+        place = bisect.bisect(kept, one.start, key=_start)
+        before = place == 0 or kept[place - 1].end <= one.start
+        if before and (place == len(kept) or one.end <= kept[place].start):
+            kept.insert(place, one)
+    return kept
+
+
+def _start(one: Found) -> int:
+    return one.start

@@ -211,8 +211,8 @@ PERSONAL = (
     _rule(
         "phone", "a phone number", "phone tel tél fax mobil whatsapp",
         "(?i:phone|tel|t\u00e9l|fax|mobil|whatsapp)[^0-9+(]{1,20}[(]?[0-9]",
-        r"[tpfmwTPFMW](?<!\w.)(?i:(?:ele)?phone|hone|[ée]l|elefono?|elefax|ax|obile?|hatsapp)(?!\w)[^0-9+(\n]{1,12}"
-        r"((?:\(?(?:00|0)|[1-9])[0-9]*+(?:[ ./()-]{1,2}[0-9]++){1,7}|0[0-9]{8,14})(?![\w-]|\.[0-9])",
+        r"[tpfmwTPFMW](?<!\w.)(?!(?<=<P)HONE>)(?i:(?:ele)?phone|hone|[ée]l|elefono?|elefax|ax|obile?|hatsapp)(?!\w)[^0-9+(<\n]{1,12}"
+        r"((?:\(?(?:00|0)|[1-9])[0-9]*+(?:[ ./()-]{1,3}[0-9]++){1,7}|0[0-9]{8,14})(?![\w-]|\.[0-9])",
         check=_national,
     ),
 )  # fmt: skip

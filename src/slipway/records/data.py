@@ -177,7 +177,8 @@ class PrepareReport(Record):
     rejects: dict[str, int]
     """Reason to number."""
     rejects_by_step: dict[str, int]
-    """licence, length, quality, personal data, exact duplicates, near duplicates, decontamination: to number."""
+    """licence, length, text, personal data, quality, exact duplicates, near duplicates, split, decontamination: to
+    number."""
     redactions: dict[str, int]
     """Kind of personal data to number of replacements."""
     licences: dict[str, int]

@@ -23,6 +23,9 @@ CHECKERS: Mapping[str, tuple[Checker, ...]] = {
     "text": (containers.check, text.check),
 }
 MANIFEST = "manifest.json"
+ONLY_RELEASED = {"template.unknown", "json.template"}
+"""Rules for what is published: a base's own template is rendered in a sandbox, by `slipway.chat` alone, and judged
+again by the release's scan."""
 
 
 def _judge(subject: Subject) -> list[Finding]:
@@ -111,4 +114,6 @@ def scan_input(path: Path) -> ScanReport:
         UserError: if there is nothing at `path`.
     """
     largest = max((file.stat().st_size for file in Path(path).rglob("*") if file.is_file()), default=0)
-    return scan(path, max(largest, 1))
+    report = scan(path, max(largest, 1))
+    kept = tuple(finding for finding in report.findings if finding.rule not in ONLY_RELEASED)
+    return report.model_copy(update={"findings": kept, "passed": not kept})

@@ -5,8 +5,12 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from slipway.data.clean.duplicates import exact, near
+from slipway.data.clean.duplicates import components, exact, near
 from slipway.data.clean.similar import fingerprint
 from slipway.data.clean.sketch import SHINGLE, bands_for, shingles
 from slipway.data.clean.words import words
@@ -101,3 +105,18 @@ def test_clusters_are_connected_components():
     found = near(pairs, np.array([0.9, 0.8, 1.0], np.float32), np.array([2, 1, 0, 3, 4]))
     rows = zip(found.documents.tolist(), found.kept.tolist(), found.neighbours.tolist(), strict=True)
     assert sorted(rows) == [(0, 2, 1), (1, 2, 0), (4, 3, 3)]
+
+
+@given(st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.lists(st.tuples(*[st.integers(0, n - 1)] * 2)))))
+def test_components_are_those_of_scipy(case):
+    documents, ties = case
+    pairs = np.array(ties, np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(documents, documents))
+    _, label = connected_components(graph, directed=False)
+    expected = [int(np.flatnonzero(label == label[number])[0]) for number in range(documents)]
+    assert components(pairs, documents).tolist() == expected
+
+
+def test_a_long_chain_is_one_component():
+    order = np.random.default_rng(1).permutation(100_000)
+    assert not components(np.stack([order[:-1], order[1:]], axis=1), len(order)).any()

@@ -6,6 +6,7 @@ outlive the node that made them, because Ray sends them back by value; larger on
 """
 
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -47,12 +48,19 @@ class Cluster:
         # The size of a cluster is its own affair; only a Ray of ours can be told.
         own = {"num_cpus": self._workers, "include_dashboard": False} if self._address == "local" else {}
         try:
+            self._knock()
             self._ray.init(address=self._address, log_to_driver=False, logging_level="warning", **own)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise UserError(
                 f"no Ray cluster answers at RAY_ADDRESS={self._address} ({error}); start one with "
                 "`ray start --head`, or unset RAY_ADDRESS to run on this machine"
             ) from error
+
+    def _knock(self) -> None:
+        # Ray itself waits for minutes where nobody listens.
+        host, colon, port = self._address.rpartition("://")[2].rpartition(":")
+        if colon and port.isdecimal():
+            socket.create_connection((host, int(port)), timeout=10).close()
 
     def _run(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
         self._connect()

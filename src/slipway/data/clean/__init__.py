@@ -1,4 +1,4 @@
-"""From raw to clean: licence filter, length, personal data, duplicates, split without leakage, canaries.
+"""From raw to clean: licence, length, personal data, quality, duplicates, split without leakage, decontamination.
 
 `prepare` does it all, in that order; every document that does not make it is kept with its reason.
 """

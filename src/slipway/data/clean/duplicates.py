@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slipway.data.clean.bands import components
-
 
 class Copies(NamedTuple):
     """Documents that repeat others, by number."""
@@ -56,3 +54,21 @@ def smallest(pairs: np.ndarray, rank: np.ndarray) -> np.ndarray:
     by_rank = np.empty(len(rank), np.int64)
     by_rank[rank] = np.arange(len(rank))
     return by_rank[components(rank[pairs], len(rank))[rank]]
+
+
+def components(pairs: np.ndarray, documents: int) -> np.ndarray:
+    """For each of `documents`, the lowest number among those it is tied to by `pairs`, directly or through others.
+
+    Every round ties the root of each tree to a lower one beside it, so that trees at least halve in number.
+    """
+    lowest = np.arange(documents)
+    first, second = pairs[:, 0], pairs[:, 1]
+    while True:
+        roots = np.sort(np.stack([lowest[first], lowest[second]]), axis=0)
+        open_ties = roots[0] != roots[1]
+        if not open_ties.any():
+            return lowest
+        first, second = first[open_ties], second[open_ties]
+        np.minimum.at(lowest, roots[1][open_ties], roots[0][open_ties])
+        while ((jumped := lowest[lowest]) != lowest).any():
+            lowest = jumped

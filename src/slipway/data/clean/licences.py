@@ -67,7 +67,7 @@ class AllowList:
 
     def passes(self, expression: str | None) -> bool:
         """Whether the terms of `expression` can be met with allowed ids alone."""
-        return expression is not None and _choice(_spdx().parse(expression), lambda one: one in self) is not None
+        return expression is not None and _choice(_parsed(expression), self.__contains__) is not None
 
     def __contains__(self, licence: str) -> bool:
         return licence in self._ids
@@ -78,6 +78,17 @@ def _spdx() -> Any:
     from license_expression import get_spdx_licensing
 
     return get_spdx_licensing()
+
+
+def _parsed(expression: str) -> Any:
+    """The expression as a tree; None if it is none, or ends too early."""
+    from boolean.boolean import ParseError
+    from license_expression import ExpressionError
+
+    try:
+        return _spdx().parse(expression, strict=True)
+    except (ExpressionError, ParseError):
+        return None
 
 
 @functools.cache
@@ -94,10 +105,8 @@ def _categories() -> dict[str, str]:
 
 
 def _single(entry: str) -> str:
-    info = _spdx().validate(entry)
-    known = not info.errors or (info.invalid_symbols == [entry] and entry.startswith("LicenseRef-"))
-    node = _spdx().parse(entry) if known else None
-    if node is None or getattr(node, "operator", None):
+    node = _parsed(entry)
+    if node is None or getattr(node, "operator", None) or terms(node.render()).category == UNKNOWN:
         raise UserError(
             f"prepare.licences: `{entry}` is not one SPDX id; see spdx.org/licenses, e.g. BSD-3-Clause, "
             "and list the parts of an expression one by one; an id of your own begins with LicenseRef-"
@@ -107,8 +116,8 @@ def _single(entry: str) -> str:
 
 def ids(expression: str) -> list[str]:
     """The SPDX ids that occur in `expression`, each once, in its order; `A WITH B` counts as one."""
-    node = _spdx().parse(expression)
-    return list(dict.fromkeys(symbol.render() for symbol in node.get_symbols()))
+    node = _parsed(expression)
+    return [] if node is None else list(dict.fromkeys(symbol.render() for symbol in node.get_symbols()))
 
 
 @functools.cache
@@ -149,12 +158,12 @@ def obligations(
         UserError: if `release` is not an SPDX expression.
     """
     fits = _fits(release)
+    usable = functools.partial(_usable, allow, fits)
     sources: dict[str, set[str]] = {}
     documents: dict[str, int] = {}
     refused = []
     for (source, expression), count in sorted(kept.items()):
-        node = _spdx().parse(expression)
-        chosen = _choice(node, lambda one: (allow is None or one in allow) and fits(one) is None)
+        chosen = _choice(_parsed(expression), usable)
         if chosen is None:
             reasons = {f"{one}: {reason}" for one in ids(expression) if (reason := fits(one))}
             refused.append(f"{source} ({count} documents under {expression}; {'; '.join(sorted(reasons))})")
@@ -180,6 +189,10 @@ def obligations(
     )
 
 
+def _usable(allow: AllowList | None, fits: Callable[[str], str | None], licence: str) -> bool:
+    return (allow is None or licence in allow) and fits(licence) is None
+
+
 def permitted(release: str, kept: Mapping[tuple[str, str], int], allow: AllowList | None = None) -> None:
     """Raise as `obligations` does if a release under `release` must not hold the kept documents."""
     obligations(kept, release, allow)
@@ -187,6 +200,8 @@ def permitted(release: str, kept: Mapping[tuple[str, str], int], allow: AllowLis
 
 def _choice(node: Any, takes: Callable[[str], bool]) -> list[str] | None:
     """The ids that meet an expression and ask least, among those that `takes` accepts; None if none do."""
+    if node is None:
+        return None
     operator = getattr(node, "operator", "").strip().upper()
     if not operator:
         return [node.render()] if takes(node.render()) else None
@@ -199,17 +214,10 @@ def _choice(node: Any, takes: Callable[[str], bool]) -> list[str] | None:
 
 def _fits(release: str) -> Callable[[str], str | None]:
     """A function that tells why a release under `release` does not keep to what a licence asks; None if it does."""
-    info = _spdx().validate(release)
-    if (
-        [symbol for symbol in info.invalid_symbols if not symbol.startswith("LicenseRef-")]
-        or not release.strip()
-        or (info.errors and not info.invalid_symbols)
-    ):
-        raise UserError(
-            f"bundle.licence: `{release}` is not an SPDX expression ({'; '.join(info.errors) or 'empty'}); "
-            "see spdx.org/licenses"
-        )
-    node = _spdx().parse(release)
+    node = _parsed(release)
+    if node is None or (unknown := [one for one in ids(release) if terms(one).category == UNKNOWN]):
+        what = "" if node is None else f": no licence {', '.join(unknown)} is known"
+        raise UserError(f"bundle.licence: `{release}` is not an SPDX expression{what}; see spdx.org/licenses")
 
     @functools.cache
     def reason(licence: str) -> str | None:

@@ -91,7 +91,7 @@ def scatter(item: Scatter) -> Books:
     pieces: list[pa.Table] = []
     for number, name in enumerate(SPLITS):
         chosen = np.flatnonzero(~gone & (sides == number))
-        _count(books, name, table.take(chosen))
+        _count(books, name, table.select(["source", "licence", "shape", "characters"]).take(chosen))
         pieces += _pieces(table.select(columns), places, chosen, item.parts[name])
     rejects = _rejects(item, table.take(np.flatnonzero(gone)))
     for step, reason in zip(*(rejects.column(name).to_pylist() for name in ("stage", "reason")), strict=True):
@@ -125,8 +125,7 @@ def _rejects(item: Scatter, later: "pa.Table") -> "pa.Table":
 
 
 def _count(books: Books, split: str, table: "pa.Table") -> None:
-    rows = zip(*(table.column(name).to_pylist() for name in ("source", "licence", "shape", "characters")), strict=True)
-    for source, licence, shape, characters in rows:
+    for source, licence, shape, characters in zip(*table.to_pydict().values(), strict=True):
         books.splits[split] += 1
         books.characters[split] += characters
         books.sources[source, licence] += 1

@@ -9,7 +9,7 @@ from slipway.data.clean.words import Words
 
 COMMON = 100
 """Texts that may share a run before it counts for none of them."""
-_BASE = np.uint64(0xD1342543DE82EF95)
+_BASE = 0xD1342543DE82EF95
 
 
 def runs_of(texts: Words, longest: int) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
@@ -50,13 +50,20 @@ def postings(places: np.ndarray, starts: np.ndarray, runs: int) -> tuple[np.ndar
 
 def rolled(hashes: np.ndarray, length: int) -> np.ndarray:
     """The hash of the run of `length` words from each word on; the last `length` - 1 places are of no use."""
-    result, done, power, size = np.zeros_like(hashes), 0, hashes, 1
+    result = np.zeros_like(hashes)
+    if len(hashes) < length:
+        return result
+    done, power, size = 0, hashes, 1
     # By the binary digits of the length: the hash of twice as many words is made from two hashes.
     while size <= length:
         if length & size:
-            result[: len(hashes) - done] += power[done:] * _BASE ** np.uint64(done)
+            result[: len(hashes) - done] += power[done:] * _power(done)
             done += size
         twice = power.copy()
-        twice[:-size] += power[size:] * _BASE ** np.uint64(size)
+        twice[:-size] += power[size:] * _power(size)
         power, size = twice, 2 * size
     return result + np.uint64(length)
+
+
+def _power(exponent: int) -> np.uint64:
+    return np.uint64(pow(_BASE, exponent, 1 << 64))

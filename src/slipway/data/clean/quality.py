@@ -116,23 +116,25 @@ def _repeated(lines: Lines) -> np.ndarray:
 def _characters(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Letters and digits, and symbols, of each text."""
     letters, symbols = np.zeros(len(texts), np.int64), np.zeros(len(texts), np.int64)
-    plain = np.array([text.isascii() for text in texts], bool)
-    for ascii_only in (True, False):
-        chosen = np.flatnonzero(plain == ascii_only)
-        if not len(chosen):
-            continue
-        joined = "".join([texts[index] for index in chosen.tolist()])
-        starts = starts_of(np.array([len(texts[index]) for index in chosen.tolist()], np.int64))
-        if ascii_only:
-            classes = _classes()[:128][np.frombuffer(joined.encode(), np.uint8)]
+    wide = []
+    for index, text in enumerate(texts):
+        if text.isascii():
+            data = text.encode()
+            letters[index] = len(data.translate(None, _NO_LETTERS))
+            symbols[index] = len(data.translate(None, _NO_SYMBOLS))
         else:
-            codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
-            classes = _classes()[np.minimum(codes, _BEYOND)]
+            wide.append(index)
+    if wide:
+        codes = np.frombuffer("".join([texts[index] for index in wide]).encode("utf-32-le"), np.uint32)
+        starts = starts_of(np.array([len(texts[index]) for index in wide], np.int64))
+        classes = _classes()[np.minimum(codes, _BEYOND)]
         for result, value in ((letters, LETTER), (symbols, SYMBOL)):
-            result[chosen] = np.diff(np.searchsorted(np.flatnonzero(classes == value), starts))
+            result[wide] = np.diff(np.searchsorted(np.flatnonzero(classes == value), starts))
     return letters, symbols
 
 
+_NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalnum())
+_NO_SYMBOLS = bytes(code for code in range(128) if chr(code).isalnum() or code <= ord(" ") or code == 127)
 _BEYOND = 0x20000  # from here on, ideographs
 
 

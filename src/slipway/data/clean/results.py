@@ -105,7 +105,7 @@ class Results:
             splits={name: books.splits[name] for name in SPLITS},
             split_characters={name: books.characters[name] for name in SPLITS},
             rejects=dict(sorted(by_reason.items())),
-            rejects_by_step={step: by_step[step] for step in STEPS if by_step[step]},
+            rejects_by_step={step: by_step[step] for step in STEPS},
             redactions=_sum(one.redactions for one in self.filtered),
             licences=dict(sorted(licences.items())),
             licences_refused=_sum(one.refused for one in self.filtered),

@@ -69,7 +69,8 @@ def acquire(recipe: Recipe, root: Path, inputs: Inputs, progress: Progress, spre
         writer.close(parts)
         held = {task.name: inputs.tasks[task.name] for task in recipe.evaluate.files}
         done = tuple(
-            tasks.read_task(task, held[task.name], recipe.acquire.limits, aside / "tasks") for task in recipe.evaluate.files
+            tasks.read_task(task, held[task.name], recipe.acquire.limits, aside / "tasks")
+            for task in recipe.evaluate.files
         )
         if inputs.baseline:
             shutil.copyfile(inputs.baseline.place, aside / "baseline" / "validate.json")
@@ -83,7 +84,7 @@ def acquire(recipe: Recipe, root: Path, inputs: Inputs, progress: Progress, spre
         characters=writer.characters.total(),
         shards=writer.shards,
         shapes=dict(sorted(writer.shapes.items())),
-        skipped=dict(sorted(skipped.items())),
+        skipped=dict(sorted((+skipped).items())),
         tasks=done,
     )
 
@@ -109,12 +110,13 @@ def _packages(
 ) -> list[SourceRecord]:
     records = []
     packages = pydocs.packages(source)
-    for number, (package, batches) in enumerate(pydocs.read(source, packages, at, skipped, spread)):
-        progress(number, len(packages), f"{package.name} {package.version}")
-        name = f"{source.name}/{package.name}"
+    for number, (record, batches) in enumerate(pydocs.read(source, packages, at, skipped, spread)):
+        progress(number, len(packages), record.location)
         for batch in batches:
             writer.add(batch)
-        records.append(pydocs.record(source, package, writer.documents[name], writer.characters[name]))
+        name = record.source
+        counts = {"documents": writer.documents[name], "characters": writer.characters[name]}
+        records.append(record.model_copy(update=counts))
     progress(len(packages), len(packages), source.name)
     return records
 
@@ -122,7 +124,7 @@ def _packages(
 def _files(
     source: FileSource, held: tuple[Held, ...], limits: Limits, at: Path, spread: Spread
 ) -> Iterator[tuple[Path, Counter[str]]]:
-    files.check_schemas(source, held)
+    files.check_schemas(source, held, limits)
     return spread(_read, [_Job(source, file, limits, at / f"{n:06d}.arrow") for n, file in enumerate(held)])
 
 
@@ -173,5 +175,5 @@ def _something(writer: ShardWriter, recipe: Recipe, skipped: Counter[str]) -> No
     if writer.documents:
         return
     names = ", ".join(source.name for source in recipe.acquire.sources)
-    reasons = "; ".join(f"{reason}: {count}" for reason, count in sorted(skipped.items())) or "the files are empty"
+    reasons = "; ".join(f"{reason}: {count}" for reason, count in sorted((+skipped).items())) or "the files are empty"
     raise UserError(f"no document in any source ({names}); skipped: {reasons}. Check acquire.sources in params.yaml")

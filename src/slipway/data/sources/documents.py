@@ -99,7 +99,9 @@ class ShardWriter:
         ):
             self.documents[name] += int(count)
             self.characters[name] += int(size)
-        self.shapes.update({entry["values"]: entry["counts"] for entry in batch.column("shape").value_counts().to_pylist()})
+        self.shapes.update(
+            {entry["values"]: entry["counts"] for entry in batch.column("shape").value_counts().to_pylist()}
+        )
 
     def _flush(self) -> None:
         import pyarrow as pa

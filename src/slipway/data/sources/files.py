@@ -6,15 +6,17 @@ Rules:
 - Ids are `<source>/<value of id_column>`, or `<source>/<file>#<row>`. An id, a group or a label is a string or a
   whole number of any size; a fraction is none.
 - Without `group_column` every row stands alone; with it, rows with the same value stay together.
-- Files of one source have the columns of one shape, of one type in parquet.
+- Files of one source have the same columns, of the same types, as far as they are used.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 from slipway.data.documents import Document, dumped, text_of
-from slipway.data.sources import formats, shapes
+from slipway.data.sources import formats, parquet, shapes
+from slipway.data.sources.checks import kind_of, short
 from slipway.data.sources.held import Held
 from slipway.data.sources.licences import normalised
 from slipway.errors import UserError
@@ -40,31 +42,45 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def check_schemas(source: FileSource, files: Sequence[Held]) -> None:
-    """That all parquet files of a source hold the columns that are needed, each with one type.
+def check_schemas(source: FileSource, files: Sequence[Held], limits: Limits) -> None:
+    """That all files of a source hold the columns that are needed, each with one type, by footer or first row.
 
     Raises:
         UserError: naming both files where they differ.
     """
-    if source.kind != "parquet":
-        return
     first: dict[str, str] = {}
-    for held in files:
-        found = formats.columns_of(held)
-        shape = _shape(source, found)
-        wanted = _columns(source, shape, found)
-        for column in wanted:
-            if column not in found:
-                raise UserError(_missing(column, list(found), held.path))
-        needed = {column: found[column] for column in wanted}
-        if not first:
-            first, named = needed, held.path
-        elif needed != first:
-            differs = next(c for c in sorted(needed.keys() | first.keys()) if needed.get(c) != first.get(c))
-            raise UserError(
-                f"source {source.name}: {held.path} has `{differs}` as {needed.get(differs, 'no column')}, {named} as "
-                f"{first.get(differs, 'no column')}; the files of a source must agree: convert one, or make two sources"
-            )
+    named = ""
+    for held in files if source.kind != "text" else ():
+        found = parquet.columns_of(held) if source.kind == "parquet" else _first_row(held, limits)
+        if not found:
+            continue
+        if not named:
+            named = held.path
+        wanted = _columns(source, _shape(source, found), found)
+        if missing := [column for column in wanted if column not in found]:
+            raise UserError(_missing(missing[0], list(found), held.path))
+        needed = {column: found[column] for column in wanted if found[column] != "null"}
+        first = first or needed
+        for column in sorted(needed.keys() | first.keys()):
+            one, other = first.get(column, found.get(column)), needed.get(column, found.get(column))
+            if one != other and "null" not in (one, other):
+                raise UserError(
+                    f"source {source.name}: {held.path} has {_as(column, other)}, {named} has {_as(column, one)}; the "
+                    "files of a source must agree: convert one, or make two sources"
+                )
+
+
+def _as(column: str, type_: str | None) -> str:
+    return f"`{column}` as {type_}" if type_ else f"no `{column}`"
+
+
+def _first_row(held: Held, limits: Limits) -> dict[str, str]:
+    """Column -> type of the first row; empty for a file without rows."""
+    rows = formats.rows(held, "jsonl", None, limits)
+    try:
+        return {column: kind_of(value) for column, value in next(rows, (0, {}))[1].items()}
+    finally:
+        rows.close()
 
 
 def read(source: FileSource, held: Held, limits: Limits, skipped: Counter[str]) -> Iterator[tuple[Document, str]]:
@@ -77,7 +93,7 @@ def read(source: FileSource, held: Held, limits: Limits, skipped: Counter[str]) 
         return
     shape, columns = None, None
     if source.kind == "parquet":
-        found = formats.columns_of(held)
+        found = parquet.columns_of(held)
         shape = _shape(source, found)
         columns = _columns(source, shape, found)
     for number, row in formats.rows(held, source.kind, columns, limits):
@@ -101,10 +117,9 @@ def _document(
             skipped[f"{source.name}: `{source.text_column}` is null"] += 1
             return None
         if not isinstance(text, str):
-            kind, short = formats.kind_of(text), formats.short(text)
-            raise UserError(f"{where}: `{source.text_column}` is {kind}, not a string; it holds {short}")
+            raise UserError(f"{where}: `{source.text_column}` is {kind_of(text)}, not a string; it holds {short(text)}")
     else:
-        spoken = shapes.turns(shape, row, where)
+        shape, spoken = shapes.turns(shape, row, where)
         text, turns = text_of(spoken), dumped(spoken)
     if not is_unicode(text):
         skipped[f"{source.name}: `{columns[-1]}` is not valid Unicode"] += 1
@@ -131,9 +146,11 @@ def _key(row: dict[str, Any], column: str, where: str) -> str:
     if column not in row:
         raise UserError(_missing(column, list(row), where))
     value = row[column]
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, str | int) or not is_unicode(str(value)):
         raise UserError(
-            f"{where}: `{column}` is {formats.kind_of(value)} ({formats.short(value)}); ids, groups and labels are "
+            f"{where}: `{column}` is {kind_of(value)} ({short(value)}); ids, groups and labels are "
             "strings or whole numbers"
         )
     return str(value)

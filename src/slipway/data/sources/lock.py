@@ -6,6 +6,7 @@ before every build, by its bytes; what is remote is fetched by `acquire`, once, 
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ from slipway.data.sources import pydocs, wanted
 from slipway.data.sources.downloads import Downloads
 from slipway.data.sources.held import Held, Inputs
 from slipway.errors import Refusal, UserError
-from slipway.files import sha256_file, write_atomic
+from slipway.files import Listed, sha256_file, write_atomic
 from slipway.recipe import Recipe
 from slipway.settings import PydocsSource
 
 NAME = "inputs.lock"
 FORMAT = 2
+NAMED, ALONE = ("sources", "tasks"), ("base", "baseline")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 SHOWN = 10
 """Files of one input that are named one by one when many differ."""
 
@@ -40,8 +43,12 @@ def write_lock(recipe: Recipe, root: Path, remotes: Mapping[str, wanted.Remote],
         files = {}
         for listed in found.files:
             remote = wanted.remote_of(listed.path, remotes, want.what)
-            sha256 = downloads.take(listed, remote) if remote else sha256_file(Path(root) / listed.path)
-            files[listed.path] = {"bytes": listed.bytes, "sha256": sha256}
+            if remote:
+                sha256 = listed.sha256 or downloads.take(listed, remote, found.revision)
+            else:
+                sha256 = sha256_file(Path(root) / listed.path)
+            version = {"version": listed.version} if listed.version else {}
+            files[listed.path] = {"bytes": listed.bytes, "sha256": sha256, **version}
         new[_key(want)] = {"path": want.path, "revision": found.revision, "files": files}
     lines: list[str] = []
     old: Entries = {}
@@ -51,7 +58,7 @@ def write_lock(recipe: Recipe, root: Path, remotes: Mapping[str, wanted.Remote],
         except Refusal as error:
             lines.append(f"replaced, because it could not be read: {error}")
     lines += differences(old, new)
-    write_atomic(path, json.dumps({"lock": FORMAT, "inputs": new}, indent=2, sort_keys=True) + "\n")
+    write_atomic(path, _dumped(new))
     return lines or ["no change"]
 
 
@@ -69,7 +76,7 @@ def check_lock(recipe: Recipe, root: Path) -> Entries:
             # What lies elsewhere is compared when it is fetched; that it is pinned, and as the recipe says, now.
             now[_key(want)] = {**entry, "path": want.path} if entry else {"path": want.path, "files": {}}
             continue
-        files = {path: _file(root / path) for path in wanted.local(want, Path(root))}
+        files = {file.path: _file(Path(root) / file.path) for file in wanted.listing(want, Path(root), {}).files}
         now[_key(want)] = {"path": want.path, "revision": None, "files": files}
     if lines := differences(locked, now):
         listed = "\n".join(f"  {line}" for line in lines[:20])
@@ -95,7 +102,8 @@ def fetch(recipe: Recipe, root: Path, remotes: Mapping[str, wanted.Remote], note
         files = []
         for path, file in entry["files"].items():
             remote = wanted.remote_of(path, remotes, want.what)
-            place = downloads.locked(path, file["bytes"], file["sha256"], remote) if remote else root / path
+            listed = Listed(path, file["bytes"], file["sha256"])
+            place = downloads.locked(listed, remote, entry["revision"]) if remote else root / path
             files.append(Held(path, place, file["sha256"], entry["revision"]))
         held[_key(want)] = tuple(files)
     return Inputs(
@@ -104,6 +112,18 @@ def fetch(recipe: Recipe, root: Path, remotes: Mapping[str, wanted.Remote], note
         base=held.get("base", ()),
         baseline=held["baseline"][0] if "baseline" in held else None,
     )
+
+
+def _dumped(entries: Entries) -> str:
+    """The lock as JSON: `sources` and `tasks` by name, `base` and `baseline` alone."""
+    document: dict[str, Any] = {"lock": FORMAT, "sources": {}}
+    for key, entry in entries.items():
+        part, _, name = key.partition("/")
+        if name:
+            document.setdefault(part, {})[name] = entry
+        else:
+            document[part] = entry
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"
 
 
 def _key(want: wanted.Want) -> str:
@@ -117,10 +137,11 @@ def _file(path: Path) -> dict[str, Any]:
 def _packages(recipe: Recipe) -> Entries:
     return {
         f"sources/{source.name}": {
+            "kind": "pydocs",
             "packages": {
                 p.name: {"version": p.version, "files": len(p.files), "digest": p.digest}
                 for p in pydocs.packages(source)
-            }
+            },
         }
         for source in recipe.acquire.sources
         if isinstance(source, PydocsSource)
@@ -130,14 +151,19 @@ def _packages(recipe: Recipe) -> Entries:
 def _read(path: Path) -> Entries:
     try:
         document = json.loads(path.read_text("utf-8"))
-        if document.get("lock") != FORMAT:
-            raise TypeError(f"it has format {document.get('lock')}, this version of Slipway writes {FORMAT}")
-        entries = {name: dict(entry) for name, entry in document["inputs"].items()}
+        if (found := document.get("lock")) != FORMAT:
+            raise Refusal(
+                f"{path.name} has format {found}, and this version of Slipway reads {FORMAT}; write it again and look "
+                "at what changed: slipway lock"
+            )
+        entries = {f"{part}/{name}": entry for part in NAMED for name, entry in document.get(part, {}).items()}
+        entries |= {part: document[part] for part in ALONE if part in document}
         for name, entry in entries.items():
             if not isinstance(entry.get("packages") or entry.get("files"), dict):
-                raise TypeError(f"{name} lists neither packages nor files")
-            for file in entry.get("files", {}).values():
-                _ = file["sha256"], file["bytes"]
+                raise TypeError(f"{_title(name)} lists neither packages nor files")
+            for path_, file in entry.get("files", {}).items():
+                if not isinstance(file["bytes"], int) or not _SHA256.fullmatch(file["sha256"]):
+                    raise TypeError(f"{_title(name)}: {path_} has no size or no sha256")
     except FileNotFoundError:
         raise Refusal(
             f"{path.name}: missing, so nothing says what the inputs should hold; write it: slipway lock"
@@ -155,9 +181,11 @@ def differences(old: Entries, new: Entries) -> list[str]:
         if name not in old:
             lines.append(f"{title}: not in the lock ({_summary(entry)})")
             continue
-        for word in ("path", "revision"):
-            if old[name].get(word) != entry.get(word):
-                lines.append(f"{title}: {word} {old[name].get(word)} in the lock, {entry.get(word)} here")
+        lines += [
+            f"{title}: {word} {old[name].get(word)} in the lock, {entry.get(word)} here"
+            for word in ("path", "revision")
+            if old[name].get(word) != entry.get(word)
+        ]
         before, now = _items(old[name]), _items(entry)
         changed = [item for item in sorted(before.keys() | now.keys()) if before.get(item) != now.get(item)]
         lines += [
@@ -200,5 +228,7 @@ def version_of(inputs: tuple[Held, ...]) -> str | None:
     """The commit that files come from, if they come from one."""
     versions = {held.version for held in inputs}
     if len(versions) > 1:
-        raise UserError(f"files of one source from several revisions: {', '.join(map(str, sorted(map(str, versions))))}")
+        raise UserError(
+            f"files of one source from several revisions: {', '.join(map(str, sorted(map(str, versions))))}"
+        )
     return next(iter(versions), None)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from email.message import Message
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 from slipway.errors import Refusal, UserError
 from slipway.files import combined, sha256_bytes
@@ -56,23 +56,37 @@ class Package:
                 found[name] = text
         return found
 
-    def read(self, path: str) -> bytes:
-        """The bytes of one used file, checked against RECORD; raises Refusal naming the file if they differ."""
-        stated = f"RECORD of {self.name} {self.version}"
+    def file(self, path: str) -> "PackageFile":
+        """One used file, as a worker needs it."""
+        place = str(self.distribution.locate_file(path))
+        return PackageFile(path, place, self.files[path], f"{self.name}=={self.version}")
+
+
+class PackageFile(NamedTuple):
+    """A file of a package, and what it must hold."""
+
+    path: str
+    """Relative to site-packages."""
+    place: str
+    sha256: str
+    """As RECORD states it."""
+    package: str
+    """`name==version`, for messages."""
+
+    def read(self) -> bytes:
+        """Its bytes, checked against RECORD; raises Refusal naming the file if they differ."""
+        again = f"Reinstall it: pip install --force-reinstall --no-deps {self.package}"
+        stated = f"RECORD of {self.package.replace('==', ' ')}"
         try:
-            data = Path(str(self.distribution.locate_file(path))).read_bytes()
+            data = Path(self.place).read_bytes()
         except FileNotFoundError:
-            raise Refusal(f"{path}: missing, though {stated} lists it. {_again(self)}") from None
-        if (actual := sha256_bytes(data)) != self.files[path]:
+            raise Refusal(f"{self.path}: missing, though {stated} lists it. {again}") from None
+        if (actual := sha256_bytes(data)) != self.sha256:
             raise Refusal(
-                f"{path}: sha256 is {actual}, but {stated} says {self.files[path]}; "
-                f"the file was altered after it was installed. {_again(self)}"
+                f"{self.path}: sha256 is {actual}, but {stated} says {self.sha256}; "
+                f"the file was altered after it was installed. {again}"
             )
         return data
-
-
-def _again(package: Package) -> str:
-    return f"Reinstall it: pip install --force-reinstall --no-deps {package.name}=={package.version}"
 
 
 def find(name: str, exclude: Sequence[str], source: str) -> Package:

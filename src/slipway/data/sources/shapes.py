@@ -9,13 +9,17 @@
 A conversation may begin with the system; then users and assistants take turns (a tool may speak after an
 assistant), and the assistant ends. Contents are strings that are not empty. A chosen answer differs from the
 rejected one. Whatever breaks a rule is an error that names file, row and turn.
+
+Strings stay plain: their turns are `prompt` and `completion`, or `prompt`, `chosen` and `rejected`. With messages on
+either side the row is a conversation: a prompt with its completion becomes `chat`, and a preference has the
+conversation before the two answers.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any
 
 from slipway.data.documents import Turn
-from slipway.data.sources.formats import kind_of, short
+from slipway.data.sources.checks import kind_of, short
 from slipway.errors import UserError
 
 _ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}
@@ -26,6 +30,7 @@ _MAY_FOLLOW = {
     "assistant": ("user", "tool"),
     "tool": ("assistant", "tool"),
 }
+_SAME = "{where}: `chosen` and `rejected` are the same, so nothing is preferred; remove the row"
 
 
 def recognised(columns: Collection[str]) -> str:
@@ -50,9 +55,19 @@ def columns(shape: str, present: Collection[str], text_column: str) -> list[str]
     return [text_column]
 
 
-def turns(shape: str, row: dict[str, Any], where: str) -> list[Turn]:
-    """The turns of a row that is no plain text; raises UserError naming `where` and what is wrong."""
-    return _READERS[shape](row, where)
+def turns(shape: str, row: dict[str, Any], where: str) -> tuple[str, list[Turn]]:
+    """The shape and the turns of a row that is no plain text; raises UserError naming `where` and what is wrong."""
+    if shape == "completion" and isinstance(row["prompt"], str) and isinstance(row["completion"], str):
+        return shape, [_plain(row, "prompt", where), _plain(row, "completion", where)]
+    if shape == "completion":
+        joined = _answered(row["prompt"], row["completion"], f"{where}: `completion`")
+        _in_order(joined, where)
+        return "chat", joined
+    return shape, _chat(row, where) if shape == "chat" else _preference(row, where)
+
+
+def _plain(row: dict[str, Any], column: str, where: str) -> Turn:
+    return Turn(column, _content(row[column], f"{where}: `{column}`"))
 
 
 def _chat(row: dict[str, Any], where: str) -> list[Turn]:
@@ -64,27 +79,25 @@ def _chat(row: dict[str, Any], where: str) -> list[Turn]:
     return found
 
 
-def _completion(row: dict[str, Any], where: str) -> list[Turn]:
-    if isinstance(row["prompt"], list) or isinstance(row["completion"], list):
-        joined = _answered(row["prompt"], row["completion"], f"{where}: `completion`")
-        _in_order(joined, where)
-        return joined
-    return [
-        Turn("prompt", _content(row["prompt"], f"{where}: `prompt`")),
-        Turn("completion", _content(row["completion"], f"{where}: `completion`")),
-    ]
-
-
 def _preference(row: dict[str, Any], where: str) -> list[Turn]:
     prompt = row.get("prompt")
+    if isinstance(row["chosen"], str) and isinstance(row["rejected"], str) and isinstance(prompt, str):
+        found = [_plain(row, column, where) for column in ("prompt", "chosen", "rejected")]
+        if found[1].content == found[2].content:
+            raise UserError(_SAME.format(where=where))
+        return found
     chosen = _answered(prompt, row["chosen"], f"{where}: `chosen`")
     rejected = _answered(prompt, row["rejected"], f"{where}: `rejected`")
     if chosen[:-1] != rejected[:-1]:
-        raise UserError(f"{where}: `chosen` and `rejected` must answer the same conversation, and differ before the end")
+        raise UserError(
+            f"{where}: `chosen` and `rejected` must answer the same conversation, but they differ before the last message"
+        )
     if chosen[-1].content == rejected[-1].content:
-        raise UserError(f"{where}: `chosen` and `rejected` are the same; nothing could be preferred")
+        raise UserError(_SAME.format(where=where))
     if len(chosen) == 1:
-        raise UserError(f"{where}: a preference needs a prompt: a column `prompt`, or conversations that begin with one")
+        raise UserError(
+            f"{where}: a preference needs a prompt: a column `prompt`, or conversations that begin with one"
+        )
     _in_order(chosen, where)
     return [*chosen[:-1], Turn("chosen", chosen[-1].content), Turn("rejected", rejected[-1].content)]
 
@@ -109,7 +122,9 @@ def _messages(value: Any, where: str) -> list[Turn]:
 
 def _message(message: Any, where: str) -> Turn:
     if not isinstance(message, dict):
-        raise UserError(f"{where} is {kind_of(message)}, not an object with role and content; it holds {short(message)}")
+        raise UserError(
+            f"{where} is {kind_of(message)}, not an object with role and content; it holds {short(message)}"
+        )
     role = message.get("role", message.get("from"))
     name = _ROLES.get(role, role) if isinstance(role, str) else role
     if name not in _MAY_FOLLOW:
@@ -132,10 +147,3 @@ def _in_order(found: list[Turn], where: str) -> None:
             allowed = " or ".join(_MAY_FOLLOW[before])
             raise UserError(f"{where}, turn {number}: {turn.role} after {before or 'nothing'}; here speaks {allowed}")
         before = turn.role
-
-
-_READERS: dict[str, Callable[[dict[str, Any], str], list[Turn]]] = {
-    "chat": _chat,
-    "completion": _completion,
-    "preference": _preference,
-}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway.data.sources import formats
+from slipway.data.sources.checks import short
 from slipway.data.sources.files import is_unicode
 from slipway.data.sources.held import Held
 from slipway.data.sources.licences import normalised
@@ -41,15 +42,15 @@ def _item(task: TaskFile, row: dict[str, Any], where: str) -> dict[str, Any]:
             raise UserError(f"{where}: no column `{column}`; columns here: {', '.join(list(row)[:20])}")
     question, choices, answer = row[task.question_column], row[task.choices_column], row[task.answer_column]
     if not _is_text(question):
-        raise UserError(f"{where}: `{task.question_column}` must be a string that is not empty: {formats.short(question)}")
+        raise UserError(f"{where}: `{task.question_column}` must be a string that is not empty: {short(question)}")
     if not isinstance(choices, list) or len(choices) < 2 or not all(map(_is_text, choices)):
-        raise UserError(f"{where}: `{task.choices_column}` must be a list of two strings or more: {formats.short(choices)}")
+        raise UserError(f"{where}: `{task.choices_column}` must be a list of two strings or more: {short(choices)}")
     if len(set(choices)) < len(choices):
-        raise UserError(f"{where}: `{task.choices_column}` holds a choice twice: {formats.short(choices)}")
+        raise UserError(f"{where}: `{task.choices_column}` holds a choice twice: {short(choices)}")
     if isinstance(answer, bool) or not isinstance(answer, int) or not 0 <= answer < len(choices):
         raise UserError(
             f"{where}: `{task.answer_column}` must be the index of the right choice, 0 to {len(choices) - 1}: "
-            f"{formats.short(answer)}"
+            f"{short(answer)}"
         )
     return {"question": question, "choices": choices, "answer": answer}
 

@@ -1,16 +1,17 @@
 """Which files the recipe asks for, and where they are: in the project, or behind an address.
 
 A path with a scheme belongs to a `Remote`, which an adapter brings; any other path is a file, a directory or a
-glob below the project, and stays below it: links that lead out are refused, since the lock could not tell
-what they will lead to tomorrow.
+glob below the project. A symbolic link there counts as the file it leads to, whose bytes are locked.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from slipway.errors import UserError
+from slipway.files import Listed, Listing
 from slipway.recipe import Recipe
 from slipway.settings import FileSource
 
@@ -19,29 +20,10 @@ SUFFIXES = {
     "jsonl": tuple(f"{name}{packed}" for name in (".jsonl", ".ndjson") for packed in PACKED),
     "parquet": (".parquet",),
     "text": tuple(f"{name}{packed}" for name in (".txt", ".md", ".rst") for packed in PACKED),
-    # A base is tensors and text; a pickle or a script of a repository is not even fetched.
-    "base": (".safetensors", ".json", ".txt", ".jinja", "LICENSE", "NOTICE"),
+    "base": (".safetensors", ".json", ".txt", ".jinja", ".md", "LICENSE", "NOTICE"),
     "task": tuple(f".jsonl{packed}" for packed in PACKED),
     "baseline": (".json",),
 }
-
-
-@dataclass(frozen=True)
-class Listed:
-    """A file that a path names."""
-
-    path: str
-    """Label: relative to the project, or the whole address with the commit where there is one."""
-    bytes: int
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The files that a path names, sorted by label."""
-
-    files: tuple[Listed, ...]
-    revision: str | None = None
-    """Commit that the address stands for now."""
 
 
 class Remote(Protocol):
@@ -50,8 +32,19 @@ class Remote(Protocol):
     def listing(self, path: str, suffixes: tuple[str, ...]) -> Listing:
         """The files at an address: one file, or those below it that end in one of `suffixes`, or match its glob."""
 
-    def fetch(self, label: str, target: Path) -> None:
-        """Write the bytes of a listed file to `target`."""
+    def fetch(self, file: Listed, revision: str | None, target: Path, note: Callable[[int], None]) -> None:
+        """Write the bytes of a listed file, of that commit, to `target`; `note` gets the bytes of each piece.
+
+        Raises:
+            Refusal: if the file is gone, or has another size than listed.
+        """
+
+
+# What a causal model and its tokenizer load, and its licence. A pickle or a script of a base is not even fetched.
+_OF_A_BASE = re.compile(
+    r"(generation_|tokenizer_)?config\.json|tokenizer\.json|special_tokens_map\.json|added_tokens\.json|vocab\.(json|txt)"
+    r"|merges\.txt|chat_template\.jinja|.+\.safetensors|model\.safetensors\.index\.json|LICENSE(\.txt|\.md)?|NOTICE"
+)
 
 
 @dataclass(frozen=True)
@@ -126,11 +119,20 @@ def listing(want: Want, root: Path, remotes: Mapping[str, Remote]) -> Listing:
         found = Listing(files)
     else:
         found = remote.listing(want.path, suffixes)
+    if want.part == "base":
+        found = Listing(_loadable(found.files), found.revision)
     if not found.files:
         raise UserError(f"{want.what}: nothing at `{want.path}` ends in {' or '.join(suffixes)}")
     if want.single and len(found.files) > 1:
         raise UserError(f"{want.what}: `{want.path}` names {len(found.files)} files where one is asked for")
     return found
+
+
+def _loadable(files: tuple[Listed, ...]) -> tuple[Listed, ...]:
+    """Of a base's files those that are loaded; copies of the weights in folders below (`original/`) are left."""
+    kept = [file for file in files if _OF_A_BASE.fullmatch(file.path.rpartition("/")[2])]
+    top = min((file.path.count("/") for file in kept), default=0)
+    return tuple(file for file in kept if file.path.count("/") == top)
 
 
 def local(want: Want, root: Path) -> list[str]:
@@ -156,6 +158,8 @@ def local(want: Want, root: Path) -> list[str]:
         except (ValueError, NotImplementedError) as error:
             raise UserError(f"{where} is no path or glob inside the project: {error}") from None
         hint = "matches no file; it may be a file, a directory or a glob, relative to the project"
+        if (root / f"{want.path}.dvc").is_file():
+            hint = f"is tracked by DVC and not here; bring it: dvc pull {want.path}"
     found = [path for path in found if not path.name.endswith(".dvc")]
     if not found:
         raise UserError(f"{where} {hint}")

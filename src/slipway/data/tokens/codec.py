@@ -76,6 +76,17 @@ class Codec:
             variables = {name: value for name, value in names.items() if value is not None}
             self.chat = Chat((directory / FILE).read_text("utf-8"), list(control), variables)
 
+    @property
+    def stops(self) -> list[int]:
+        """Ids at which a generation ends: the separator, and with a chat template what ends the assistant's turn."""
+        if self.chat is None:
+            return [self.separator]
+        parts = self.chat.parts([("user", "question"), ("assistant", "answer")])
+        return [
+            self.separator,
+            *sorted({self._control[p.text] for p in parts if p.control and p.learnt} - {self.separator}),
+        ]
+
     def texts(self, texts: Sequence[str]) -> list[Any]:
         """Token ids (uint32) of plain texts.
 

@@ -159,6 +159,7 @@ def tokenize(settings: Tokenize, root: Path, progress: Progress, spread: Spread 
         "dtype": dtype,
         "vocabulary": codec.vocabulary,
         "separator": codec.separator,
+        "stops": codec.stops,
         "packing": settings.packing,
         "row_tokens": row_tokens,
         "splits": splits,

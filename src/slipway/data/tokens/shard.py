@@ -7,10 +7,12 @@ of the rejected document). In rows of whole documents a long document is in piec
 start of each piece, and `.pieces.npy` the number of its document.
 """
 
+import contextlib
+import os
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -120,6 +122,20 @@ def _sequences(codec: Codec, rows: list[_Row]) -> Iterator[list[_Sequence]]:
         yield found
 
 
+class _OnDisk:
+    """Slices of a file as arrays; a memory map of it would stay in memory where it was touched."""
+
+    def __init__(self, file: BinaryIO, dtype: Any) -> None:
+        self.dtype = dtype
+        self._handle = file.fileno()
+
+    def __getitem__(self, wanted: slice) -> Any:
+        size = self.dtype.itemsize
+        return np.frombuffer(
+            os.pread(self._handle, (wanted.stop - wanted.start) * size, wanted.start * size), self.dtype
+        )
+
+
 class _File:
     """One file of tokens being written."""
 
@@ -190,9 +206,10 @@ class _File:
         found = whole.plan(lengths, row_tokens)
         paths = [Path(f"{self.stem}.bin"), Path(f"{self.stem}.mask.bin")]
         new = [path.with_name(f"{path.name}.rows") for path in paths]
-        stream = np.memmap(paths[0], self.dtype, "r")
-        mask = np.memmap(paths[1], np.uint8, "r") if self._mask else None
-        whole.lay_out(found, row_tokens, stream, mask, filling=self.separator, target=new[0], target_mask=new[1])
+        with contextlib.ExitStack() as stack:
+            stream = _OnDisk(stack.enter_context(open(paths[0], "rb")), self.dtype)
+            mask = _OnDisk(stack.enter_context(open(paths[1], "rb")), np.dtype(np.uint8)) if self._mask else None
+            whole.lay_out(found, row_tokens, stream, mask, filling=self.separator, target=new[0], target_mask=new[1])
         for path, better in zip(paths, new, strict=True):
             better.replace(path)
         np.save(f"{self.stem}.offsets.npy", found.place)

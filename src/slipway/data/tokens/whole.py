@@ -74,7 +74,7 @@ def lay_out(
     Args:
         found: from `plan`.
         capacity: tokens of a row.
-        stream: tokens of the documents, one after the other; a memory map.
+        stream: tokens of the documents, one after the other; has a dtype and can be sliced.
         mask: uint8 of the same shape, or None if all count.
         filling: token that fills the rest of a row.
         target: file for rows * capacity tokens.
