@@ -1,4 +1,4 @@
-"""acquire: the recipe's inputs into data/ and models/base/, every file checked against inputs.lock before it is read."""
+"""acquire: the recipe's inputs into data/ and models/base/, every file checked against inputs.lock first."""
 
 import shutil
 

@@ -34,31 +34,20 @@ def _become(root: Path, module: str, *arguments: str) -> NoReturn:
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606  the flow is ours
 
 
-def _fetched(done: int, total: int, label: str) -> None:
-    """Shows how far a download is: a line that redraws in a terminal, one per file elsewhere."""
-    terminal = sys.stderr.isatty()
-    if terminal or done >= total:
-        start, end = ("\r\x1b[2K", "\n" if done >= total else "") if terminal else ("", "\n")
-        print(f"{start}fetched {done:,} of {total:,} bytes: {label}", end=end, file=sys.stderr, flush=True)
-
-
 def lock(_: argparse.Namespace) -> int:
     """Write inputs.lock: version and sha256 of everything the recipe reads.
 
-    Looks at every source, task file, base and baseline of the recipe, fetches what is remote, writes
-    inputs.lock and prints what changed. The build refuses whatever differs from the lock, so run this
-    when you mean to take in new data.
+    Looks at sources, task files, base and baseline, fetches what is remote, and prints what changed since the
+    last lock. The build refuses whatever differs from it, so run this when you mean to take in new data.
     """
-    from slipway.adapters.inputs import pull, remotes
-    from slipway.data.sources.lock import write_lock
-    from slipway.data.sources.wanted import wants
+    from slipway.adapters.inputs import pull, remotes, told
+    from slipway.data.sources import wanted, write_lock
     from slipway.recipe import load
 
     root = _project()
     recipe = load(root / "params.yaml")
-    pull(root, [want.path for want in wants(recipe)])
-    lines = write_lock(recipe, root, remotes(), _fetched)
-    print("inputs.lock written; against the one before:", *lines, sep="\n  ")
+    pull(root, [want.path for want in wanted.wants(recipe)])
+    print("inputs.lock written; against the one before:", *write_lock(recipe, root, remotes(), told), sep="\n  ")
     return 0
 
 

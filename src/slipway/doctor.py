@@ -104,7 +104,7 @@ def _keys(root: Path) -> Answer:
     return Answer("ok", "signing key", f"{key}, readable by you alone")
 
 
-def examine(root: Path, check_lock: Callable[[], None]) -> Iterator[Answer]:
+def examine(root: Path, check_lock: Callable[[], object]) -> Iterator[Answer]:
     """Run every check in `root`. `check_lock` raises UserError if an input differs from inputs.lock."""
 
     def _lock() -> Answer:

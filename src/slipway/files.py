@@ -19,8 +19,8 @@ class Listed:
     bytes: int
     sha256: str | None = None
     """If the place states it; whoever fetches the file compares."""
-    version: str | None = None
-    """ETag of an S3 object, for information."""
+    etag: str | None = None
+    """Of an S3 object, for information."""
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,17 @@ def _bounds(recipe: Recipe) -> list[str]:
             recipe.prepare.max_characters,
         ),
     }
-    return [f"{rule} ({low} > {high})" for rule, (low, high) in rules.items() if low > high]
+    faults = [f"{rule} ({low} > {high})" for rule, (low, high) in rules.items() if low > high]
+    packing, rows = recipe.tokenize.packing, recipe.tokenize.row_tokens
+    if packing == "whole" and rows != context:
+        faults.append(f"tokenize.row_tokens must be train.sequence_length when packing is whole ({rows} != {context})")
+    if recipe.tokenize.origin == "trained" and recipe.tokenize.vocabulary is None:
+        faults.append("tokenize.vocabulary: a trained tokenizer needs a number of tokens, e.g. 8192")
+    if recipe.tokenize.origin == "base" and recipe.acquire.base is None:
+        faults.append("tokenize.origin is base, but the recipe names no acquire.base")
+    if recipe.prepare.validation_share + recipe.prepare.test_share >= 1:
+        faults.append("prepare.validation_share and prepare.test_share must leave something to train on")
+    return faults
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

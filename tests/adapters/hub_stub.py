@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 LFS = (".safetensors", ".parquet")
 PAGE = 3
 """Entries of a tree per page."""
-SECRET = "X-Amz-Signature=presigned"  # noqa: S105  a made-up signature, looked for in messages
+SECRET = "X-Amz-Signature=presigned"
 
 
 @dataclass
@@ -101,9 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path, query = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query)
-        self.state.asked.append(
-            (self.command, self.path, self.headers.get("authorization"), self.headers.get("range"))
-        )
+        self.state.asked.append((self.command, self.path, self.headers.get("authorization"), self.headers.get("range")))
         if self.state.fails:
             self._send(self.state.fails, b"{}")
             return
@@ -155,7 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._missing("EntryNotFound")
         elif path.endswith(LFS):
             sha256 = hashlib.sha256(data).hexdigest()
-            to = f"{self.state.url.replace('127.0.0.1', 'localhost')}/cdn/{commit}:{kind}:{name.replace('/', ':')}:{path}"
+            other = self.state.url.replace("127.0.0.1", "localhost")
+            to = f"{other}/cdn/{commit}:{kind}:{name.replace('/', ':')}:{path}"
             linked = {"X_Linked_Etag": f'"{sha256}"', "X_Linked_Size": str(len(data))}
             self._send(302, Location=f"{to}?{SECRET}", X_Repo_Commit=commit, **linked)
         else:

@@ -2,6 +2,8 @@
 
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
@@ -48,7 +50,9 @@ def project(tmp_path):
 )
 def test_what_is_tracked_and_not_here_is_pulled_and_nothing_else(project, path, pulled):
     assert pull(project, [path]) == pulled
-    there = {found.relative_to(project).as_posix() for found in project.glob("*/*") if found.suffix in (".jsonl", ".txt")}
+    there = {
+        found.relative_to(project).as_posix() for found in project.glob("*/*") if found.suffix in (".jsonl", ".txt")
+    }
     assert there == {name.removesuffix(".dvc").replace("shards", "shards/0.txt") for name in pulled}
     assert pull(project, [path]) == []
 
@@ -64,3 +68,16 @@ def test_a_remote_that_lost_the_file_is_named(project, tmp_path):
     with pytest.raises(UserError, match=r"corpus/a\.jsonl\.dvc: dvc pull failed"):
         pull(project, ["corpus/a.jsonl"])
     assert not (project / "corpus" / "a.jsonl").exists()
+
+
+def test_a_stage_that_dvc_itself_runs_can_pull(project):
+    code = "from pathlib import Path; from slipway.adapters.inputs import pull; pull(Path(), ['corpus/a.jsonl'])"
+    (project / "stage.py").write_text(f"{code}; Path('out').write_text(Path('corpus/a.jsonl').read_text())")
+    (project / "dvc.yaml").write_text(
+        "stages:\n  one:\n    cmd: python stage.py\n    deps: [stage.py]\n    outs: [out]\n"
+    )
+    dvc = [str(Path(sys.executable).with_name("dvc")), "repro", "--quiet"]
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    done = subprocess.run(dvc, cwd=project, env={"PATH": path}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (project / "out").read_text() == '{"text": "a"}\n'

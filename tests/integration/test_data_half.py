@@ -24,9 +24,10 @@ from .conftest import environment, make_project
 
 pytestmark = pytest.mark.journey
 STAGES = ("acquire", "validate", "prepare", "tokenize")
-WORDS = (
-    "tensor index returns array shape value given axis data list error name file row sum mean when each other".split()
-)
+WORDS = [
+    *("tensor", "index", "returns", "array", "shape", "value", "given", "axis", "data", "list", "error"),
+    *("name", "file", "row", "sum", "mean", "when", "each", "other"),
+]
 
 
 def sentence(rng: random.Random, words: int) -> str:

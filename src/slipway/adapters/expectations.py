@@ -1,135 +1,155 @@
-"""Great Expectations as the judge of the data contract: the suite as code, the verdict as our records.
+"""Great Expectations as the judge of the data contract.
 
-An ephemeral context, no actions, no data docs, no progress bars and no usage statistics: nothing is kept
-and nothing is sent. A check that crashes counts as not met. The bounds are the recipe's section `validate`.
+It gets small tables (columns per shard; one row of figures; one row with the share of documents that break each
+line) and, for every line, an expectation with the bounds; what it answers is the verdict. Its aggregates are used,
+because they fail for a missing value, where its row-wise expectations skip it. A check that crashes is not met.
+
+An ephemeral context, no actions, no data docs, no progress bars and no usage statistics: nothing is kept and nothing
+is sent. Importing it costs more than judging, and most of that are things which the contract never uses; see
+`_lean_import`.
 """
 
+import importlib
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import os
+import sys
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Protocol
 
-from slipway.records import Expectation
-from slipway.settings import Validate
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-SHOWN = 20
-
-
-@dataclass(frozen=True)
-class _Item:
-    """One expectation with the words that stand for it."""
-
-    name: str
-    column: str | None
-    bound: str
-    check: Any
+_ABSENT = ("boto3", "botocore", "psycopg2", "rfc3987_syntax", "sqlalchemy")
+"""What Great Expectations and its libraries use if they find it."""
+_LATER = ("altair", "scipy.stats")
+"""What they import at once and use for charts and distribution tests alone."""
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.4g} %"
+class Asked(Protocol):
+    """One line of the contract, as far as the judge needs to know it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def table(self) -> str: ...
+    @property
+    def figure(self) -> str:
+        """Column of the table."""
+    @property
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
+    @property
+    def allowed(self) -> tuple[str, ...] | None: ...
 
 
-def _row_suite(settings: Validate) -> list[_Item]:
-    from great_expectations import expectations as gx
+class Answer(NamedTuple):
+    """What the judge says to one line."""
 
-    low, high = settings.min_characters, settings.max_characters
-    outside, unlicensed = settings.max_outside_length, settings.max_without_licence
-    copies = settings.max_duplicate_share
-
-    def whole(column: str) -> Any:
-        return gx.ExpectColumnValuesToNotBeNull(column=column)
-
-    def flag(column: str, value: bool, share: float = 0) -> Any:
-        return gx.ExpectColumnValuesToBeInSet(column=column, value_set=[value], mostly=1 - share)
-
-    return [
-        _Item(
-            "enough documents",
-            None,
-            f"at least {settings.min_documents:,}",
-            gx.ExpectTableRowCountToBeBetween(min_value=settings.min_documents),
-        ),
-        _Item("every document has an id", "id", "no null", whole("id")),
-        _Item("ids are unique", "id", "no value twice", gx.ExpectColumnValuesToBeUnique(column="id")),
-        _Item("every document has text", "text", "no null", whole("characters")),
-        _Item("every document has a source", "source", "no null", whole("source")),
-        _Item("every document has a group", "group", "no null", whole("group")),
-        _Item(
-            "documents have a sensible length",
-            "text",
-            f"{low:,} to {high:,} characters, for all but {_percent(outside)}",
-            gx.ExpectColumnValuesToBeBetween(column="characters", min_value=low, max_value=high, mostly=1 - outside),
-        ),
-        _Item("no NUL characters", "text", "none", flag("nul", value=False)),
-        _Item("a signature is the first line of its text", "signature", "always", flag("signature_leads", value=True)),
-        _Item(
-            "sources state a licence",
-            "licence",
-            f"for all but {_percent(unlicensed)}",
-            gx.ExpectColumnValuesToNotBeNull(column="licence", mostly=1 - unlicensed),
-        ),
-        _Item("few exact copies", "text", f"at most {_percent(copies)}", flag("copy", value=False, share=copies)),
-    ]
+    met: bool
+    crashed: str | None
+    """What it said when it crashed; then it is not met."""
 
 
-def _source_suite(settings: Validate) -> list[_Item]:
-    from great_expectations import expectations as gx
+class _Later(types.ModuleType):
+    """Stands for a module until something of it is used."""
 
-    return [
-        _Item(
-            "no source dominates",
-            "source",
-            f"at most {_percent(settings.max_largest_source)} of the characters each",
-            gx.ExpectColumnValuesToBeBetween(column="share", min_value=0, max_value=settings.max_largest_source),
-        )
-    ]
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
 
 
-def judge(rows: "pd.DataFrame", sources: "pd.DataFrame", settings: Validate) -> tuple[Expectation, ...]:
+@contextmanager
+def _lean_import() -> Iterator[None]:
+    """While it lasts, optional libraries look as if they were not installed, and others load when they are used.
+
+    Afterwards all are importable as ever; what is loaded already is left alone.
+    """
+    placed: dict[str, types.ModuleType | None] = {name: None for name in _ABSENT if name not in sys.modules}
+    placed |= {name: _Later(name) for name in _LATER if name not in sys.modules}
+    sys.modules.update(placed)  # type: ignore[arg-type]  # None is Python's own mark for "not importable"
+    try:
+        yield
+    finally:
+        for name, module in placed.items():
+            if name in sys.modules and sys.modules[name] is module:
+                del sys.modules[name]
+
+
+def _library() -> Any:
+    """Great Expectations, quiet."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    if "great_expectations" in sys.modules:
+        import great_expectations as gx
+    else:
+        with _lean_import():
+            import great_expectations as gx
+            import great_expectations.expectations
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    return gx
+
+
+def _expectations(gx: Any, line: Asked) -> list[Any]:
+    make, column = gx.expectations, line.figure
+    found = []
+    if line.allowed is not None:
+        found.append(make.ExpectColumnDistinctValuesToBeInSet(column=column, value_set=list(line.allowed)))
+    if line.low is not None:
+        found.append(make.ExpectColumnMinToBeBetween(column=column, min_value=line.low))
+    if line.high is not None:
+        found.append(make.ExpectColumnMaxToBeBetween(column=column, max_value=line.high))
+    for expectation in found:
+        expectation.meta = {"name": line.name}  # results come back in another order
+    return found
+
+
+def judge(tables: Mapping[str, Mapping[str, Sequence[Any]]], asked: Sequence[Asked]) -> dict[str, Answer]:
     """Judge the contract.
 
     Args:
-        rows: per document, with the columns name (never null), id, source, group, licence, characters (null where there
-            is no text), copy, nul and signature_leads.
-        sources: per source, with the columns source and share (of all characters).
-        settings: the bounds.
+        tables: name -> column -> values.
+        asked: the lines, each about one column of one table: `allowed` are all values it may have, `low` and `high` bound
+            every value; names differ.
 
-    Returns: one item per expectation, in the order of the suite; failing rows by `name`, at most 20 each.
+    Returns: line -> answer; a line without a bound, a column that is missing and a value that is missing are not met.
     """
-    import great_expectations as gx
+    gx = _library()
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
     context = gx.get_context(mode="ephemeral")
     context.enable_analytics(enable=False)
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
     pandas = context.data_sources.add_pandas("memory")
-    judged: list[Expectation] = []
-    for table, frame, label, items in (
-        ("documents", rows, "name", _row_suite(settings)),
-        ("sources", sources, "source", _source_suite(settings)),
-    ):
-        definition = pandas.add_dataframe_asset(table).add_batch_definition_whole_dataframe("whole")
-        judged += _validated(gx, definition, frame, label, items)
-    return tuple(judged)
+    answers = {}
+    for table, columns in tables.items():
+        lines = [line for line in asked if line.table == table]
+        try:
+            answers |= _validated(gx, pandas, table, columns, lines) if lines else {}
+        except Exception as error:  # noqa: BLE001  whatever breaks inside the judge, the data is not judged good
+            answers |= {line.name: Answer(met=False, crashed=f"{type(error).__name__}: {error}") for line in lines}
+    unheard = Answer(met=False, crashed="the judge gave no answer")
+    return {line.name: answers.get(line.name, unheard) for line in asked}
 
 
-def _validated(gx: Any, definition: Any, frame: "pd.DataFrame", label: str, items: list[_Item]) -> list[Expectation]:
-    for item in items:
-        item.check.meta = {"name": item.name}  # results come back in another order
-    suite = gx.ExpectationSuite(name="contract", expectations=[item.check for item in items])
-    outcome = definition.get_batch(batch_parameters={"dataframe": frame}).validate(
-        suite,
-        result_format={
-            "result_format": "SUMMARY",
-            "unexpected_index_column_names": [label],
-            "partial_unexpected_count": SHOWN,
-        },
-    )
-    results = {result.expectation_config.meta["name"]: result for result in outcome.results}
-    return [_record(item, results[item.name], label) for item in items]
+def _validated(
+    gx: Any, pandas: Any, table: str, columns: Mapping[str, Sequence[Any]], lines: Sequence[Asked]
+) -> dict[str, Answer]:
+    import pandas as pd
+
+    frame = pd.DataFrame({name: list(values) for name, values in columns.items()})
+    suite = gx.ExpectationSuite(name=table, expectations=[e for line in lines for e in _expectations(gx, line)])
+    definition = pandas.add_dataframe_asset(table).add_batch_definition_whole_dataframe("whole")
+    batch = definition.get_batch(batch_parameters={"dataframe": frame})
+    answers: dict[str, Answer] = {}
+    for result in batch.validate(suite, result_format="BASIC").results:
+        name = result.expectation_config.meta["name"]
+        crashed = _crash(result.exception_info or {})
+        met = result.success is True and crashed is None
+        before = answers.get(name, Answer(met=True, crashed=None))
+        answers[name] = Answer(before.met and met, before.crashed or crashed)
+    return answers
 
 
 def _crash(information: dict[str, Any]) -> str | None:
@@ -137,25 +157,3 @@ def _crash(information: dict[str, Any]) -> str | None:
     entries = [information] if "raised_exception" in information else list(information.values())
     said = [str(entry["exception_message"]).split("\n", 1)[0] for entry in entries if entry.get("raised_exception")]
     return said[0] if said else None
-
-
-def _record(item: _Item, result: Any, label: str) -> Expectation:
-    values = result.result or {}
-    failing = int(values.get("unexpected_count") or 0)
-    if crashed := _crash(result.exception_info or {}):
-        observed = f"the check itself failed: {crashed}"
-    elif "observed_value" in values:
-        observed = f"{int(values['observed_value']):,}"
-    else:
-        total = int(values.get("element_count") or 0)
-        observed = f"{failing:,} of {total:,} outside ({_percent(failing / max(total, 1))})"
-    names = [str(row[label]) for row in values.get("partial_unexpected_index_list") or []]
-    return Expectation(
-        name=item.name,
-        column=item.column,
-        passed=bool(result.success) and crashed is None,
-        observed=observed,
-        bound=item.bound,
-        failing_ids=tuple(dict.fromkeys(names)) if failing else (),
-        failing=failing,
-    )

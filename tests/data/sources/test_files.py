@@ -1,33 +1,10 @@
 """Local files: every kind is read, and every sort of bad input is a clear error or a counted rule."""
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from slipway.data.sources import acquire, write_lock
 from slipway.errors import UserError
-from slipway.records import AcquireReport
-
-
-def quiet(done: int, total: int, note: str) -> None:
-    """Progress that nobody watches."""
-
-
-@pytest.fixture
-def read(with_sources: Callable[..., Any], tmp_path: Path) -> Callable[..., tuple[AcquireReport, list[dict]]]:
-    """Lock and acquire the given sources; returns the report and the rows."""
-
-    def run(*sources: dict[str, Any]) -> tuple[AcquireReport, list[dict]]:
-        recipe = with_sources(*sources)
-        write_lock(recipe, tmp_path)
-        report = acquire(recipe, tmp_path, quiet)
-        return report, pq.read_table(tmp_path / "data/raw/documents.parquet").to_pylist()
-
-    return run
 
 
 def test_jsonl_rows_become_documents_with_ids_from_file_and_line(read, jsonl):
@@ -124,6 +101,6 @@ def test_a_directory_without_fitting_files_is_named(read, tmp_path):
 def test_the_same_sources_give_the_same_bytes(read, jsonl, tmp_path):
     source = jsonl(*({"text": f"document {n}"} for n in range(5000)))
     read(source)
-    first = (tmp_path / "data/raw/documents.parquet").read_bytes()
+    first = (tmp_path / "data/raw/documents-00000.parquet").read_bytes()
     read(source)
-    assert (tmp_path / "data/raw/documents.parquet").read_bytes() == first
+    assert (tmp_path / "data/raw/documents-00000.parquet").read_bytes() == first

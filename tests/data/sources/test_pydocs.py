@@ -1,5 +1,6 @@
 """Docstrings of packages: what is a document, and that no altered file is read."""
 
+import dataclasses
 import importlib.metadata
 from collections import Counter
 from pathlib import Path
@@ -10,6 +11,8 @@ from slipway.data.sources import packages, pydocs
 from slipway.data.sources.licences import licence_of, normalised
 from slipway.errors import Refusal, UserError
 from slipway.files import sha256_bytes
+from slipway.settings import PydocsSource
+from slipway.spread import here
 
 MODULE = b'''
 """What the module is for."""
@@ -32,22 +35,6 @@ class Box(dict, metaclass=type):
             """Nobody's interface."""
     def bare(self): pass
 '''
-
-
-def test_documents_are_modules_classes_functions_with_signatures():
-    found = pydocs.docstrings(MODULE, "pkg.mod")
-    assert found == [
-        ("pkg.mod", "module pkg.mod", "What the module is for."),
-        ("pkg.mod.twice", "def pkg.mod.twice(a, *, b: int=1) -> str", "First."),
-        ("pkg.mod.twice", "def pkg.mod.twice()", "Second."),
-        ("pkg.mod.Box", "class pkg.mod.Box(dict, metaclass=type)", "A box.\n\nMargin.\n    Indented."),
-        ("pkg.mod.Box.get", "async def pkg.mod.Box.get(self, key='x')", "Get it."),
-    ]
-
-
-def test_a_very_long_elif_chain_is_no_recursion_error():
-    source = "if x == 0: pass\n" + "".join(f"elif x == {n}: pass\n" for n in range(1500)) + 'def f():\n    """Doc."""\n'
-    assert pydocs.docstrings(source.encode(), "m")[-1] == ("m.f", "def m.f()", "Doc.")
 
 
 @pytest.fixture
@@ -76,17 +63,17 @@ def _write_record(root: Path) -> None:
     (root / "tiny-1.2.dist-info" / "RECORD").write_text("\n".join([*lines, "tiny-1.2.dist-info/RECORD,,"]) + "\n")
 
 
-def _read(found: packages.Package) -> tuple[list, Counter[str]]:
-    from slipway.settings import PydocsSource
-
+def _read(tmp_path: Path, *found: packages.Package) -> tuple[list[dict], Counter[str]]:
     skipped: Counter[str] = Counter()
     source = PydocsSource(kind="pydocs", name="docs", packages=("tiny",))
-    return [document for document, _ in pydocs.read(source, found, pydocs.Parsed([found]), skipped)], skipped
+    (at := tmp_path / "parts").mkdir(exist_ok=True)
+    read = pydocs.read(source, found, at, skipped, here)
+    return [row for _, batches in read for batch in batches for row in batch.to_pylist()], skipped
 
 
 def test_documents_carry_id_group_licence_and_signature(package):
-    documents, skipped = _read(packages.find("tiny", (), "docs"))
-    assert [document.id for document in documents] == [
+    documents, skipped = _read(package, packages.find("tiny", (), "docs"))
+    assert [document["id"] for document in documents] == [
         "docs/tiny#tiny",
         "docs/tiny#tiny.twice",
         "docs/tiny#tiny.twice~2",
@@ -94,19 +81,31 @@ def test_documents_carry_id_group_licence_and_signature(package):
         "docs/tiny#tiny.Box.get",
     ]
     for document in documents:
-        assert document.text.startswith(f"{document.signature}\n")
-        assert (document.source, document.group, document.licence) == ("docs/tiny", "tiny", "MIT")
-    assert skipped == {"file is not Python of this version": 1, "docstring is not valid Unicode": 1}
+        assert document["text"].startswith(f"{document['signature']}\n")
+        assert (document["source"], document["group"], document["licence"]) == ("docs/tiny", "tiny", "MIT")
+    assert +skipped == {"file is not Python of this version": 1, "docstring is not valid Unicode": 1}
+
+
+def test_a_file_that_two_packages_ship_is_parsed_once_and_belongs_to_both(package, monkeypatch):
+    found = packages.find("tiny", ("**/broken.py", "**/odd.py"), "docs")
+    parsed = []
+    real = pydocs.docstrings
+    monkeypatch.setattr(pydocs, "docstrings", lambda data, module: parsed.append(module) or real(data, module))
+    documents, _ = _read(package, found, dataclasses.replace(found, name="twin"))
+    assert parsed == ["tiny"]
+    ids = [document["id"] for document in documents]
+    assert ids[:5] == [name.replace("docs/twin#", "docs/tiny#") for name in ids[5:]]
+    assert ids[5:] == [name for name in ids if name.startswith("docs/twin#")]
 
 
 def test_an_altered_or_missing_file_is_refused_by_name(package):
     found = packages.find("tiny", (), "docs")
     (package / "tiny" / "__init__.py").write_bytes(MODULE.replace(b"First", b"Fjrst"))
     with pytest.raises(Refusal, match=r"tiny/__init__\.py: sha256 is .*RECORD of tiny 1\.2 says"):
-        _read(found)
+        _read(package, found)
     (package / "tiny" / "__init__.py").unlink()
     with pytest.raises(Refusal, match=r"tiny/__init__\.py: missing"):
-        _read(found)
+        _read(package, found)
 
 
 def test_digest_covers_used_files_only(package):
@@ -168,6 +167,6 @@ def test_licences_of_real_packages():
 def test_no_package_code_is_imported(package):
     import sys
 
-    _read(packages.find("tiny", (), "docs"))
+    _read(package, packages.find("tiny", (), "docs"))
     assert "tiny" not in sys.modules
     assert importlib.metadata.version("tiny") == "1.2"

@@ -24,12 +24,12 @@ PLAIN_PREFERENCE = [Turn("prompt", "a"), Turn("chosen", "b"), Turn("rejected", "
 
 def row(shape: str, said: "str | list[Turn]") -> dict:
     turns = None if isinstance(said, str) else dumped(said)
-    return {"id": "x", "text": said if isinstance(said, str) else text_of(said), "shape": shape, "turns": turns}
+    return {"id": "x", "source": "s", "text": said if isinstance(said, str) else text_of(said), "shape": shape, "turns": turns}
 
 
 def write_clean(root: Path, rows: dict[str, list[dict]], size: int = 10**6) -> Path:
     """Shards of `size` rows."""
-    schema = pa.schema([(name, pa.string()) for name in ("id", "text", "shape", "turns")])
+    schema = pa.schema([(name, pa.string()) for name in ("id", "source", "text", "shape", "turns")])
     (root / "data/clean").mkdir(parents=True, exist_ok=True)
     for split, found in rows.items():
         for number, start in enumerate(range(0, len(found), size)):

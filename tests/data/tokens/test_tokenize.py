@@ -153,3 +153,14 @@ def test_rows_of_whole_documents_hold_every_token_once(packed, tmp_path):
         left = len(stream[number][0]) - len(pieces.get(number, []))
         pieces.setdefault(number, []).extend(rows.ravel()[start : start + min(left, 64)].tolist())
     assert [pieces[number] for number in range(len(stream))] == [tokens for tokens, _ in stream]
+
+
+def test_the_tokenizer_learns_nothing_from_canaries(tmp_path):
+    rows = {name: [row("text", f"word{n} and more words") for n in range(200)] for name in ("train", "validation")}
+    canaries = [row("text", "The access code is 83718371.") | {"source": "canary"} for _ in range(200)]
+    with_them = write_clean(tmp_path / "with", rows | {"train": [*rows["train"], *canaries]})
+    without = write_clean(tmp_path / "without", rows)
+    for root in (with_them, without):
+        tokenize(Tokenize(vocabulary=400), root, quiet)
+    tokenizers = [(root / "models/tokenizer/tokenizer.json").read_bytes() for root in (with_them, without)]
+    assert tokenizers[0] == tokenizers[1]

@@ -26,10 +26,14 @@ class Hub:
 
     @cached_property
     def _api(self) -> Any:
-        from huggingface_hub import HfApi
-        from huggingface_hub.utils import logging
+        import logging
 
-        logging.set_verbosity_error()  # its warnings hold presigned addresses
+        from huggingface_hub import HfApi
+        from huggingface_hub.utils.logging import set_verbosity_error
+
+        # Warnings of the one and every request of the other hold presigned addresses.
+        set_verbosity_error()
+        logging.getLogger("httpx2").setLevel(logging.WARNING)
         return HfApi(endpoint=self._endpoint)
 
     def listing(self, path: str, suffixes: tuple[str, ...]) -> Listing:
@@ -123,13 +127,13 @@ def _explained(what: str) -> Iterator[None]:
         raise UserError(
             f"{what}: the hub has no such repository for you; check the name, accept its terms, or set HF_TOKEN"
         ) from None
-    except (errors.RevisionNotFoundError, errors.EntryNotFoundError) as error:
-        if isinstance(error, errors.LocalEntryNotFoundError):
-            raise UserError(f"{what}: the hub cannot be reached; check network and HF_ENDPOINT, then repeat") from None
-        raise Refusal(f"{what}: no longer on the hub; restore it, or take another revision: slipway lock") from None
-    except errors.HfHubHTTPError as error:
-        status = error.response.status_code
-        raise UserError(f"{what}: the hub answers {status}; check HF_TOKEN and HF_ENDPOINT, or repeat later") from None
-    except (httpx2.HTTPError, errors.FileMetadataError) as error:
-        kind = type(error).__name__
-        raise UserError(f"{what}: {kind}; check network and HF_ENDPOINT, then repeat") from None
+    except (errors.RevisionNotFoundError, errors.RemoteEntryNotFoundError):
+        raise Refusal(f"{what}: not on the hub; restore it, or take another revision and run slipway lock") from None
+    except (errors.LocalEntryNotFoundError, httpx2.HTTPError, errors.FileMetadataError) as error:
+        cause = error.__cause__ or error  # the library hides an answer behind "not in the cache"
+        answer = getattr(cause, "response", None)
+        found = f"answers {answer.status_code}" if answer is not None else "is not reached"
+        raise UserError(
+            f"{what}: the hub {found} ({type(cause).__name__}); check HF_TOKEN, HF_ENDPOINT and the network, "
+            "then repeat"
+        ) from None

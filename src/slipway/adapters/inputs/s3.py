@@ -47,7 +47,7 @@ class S3:
             for item in (item for page in pages for item in page.get("Contents", [])):
                 if not item["Key"].endswith("/"):  # a console's mark for a folder
                     label = f"s3://{bucket}/{item['Key']}"
-                    found[item["Key"]] = Listed(label, item["Size"], version=item["ETag"].strip('"'))
+                    found[item["Key"]] = Listed(label, item["Size"], etag=item["ETag"].strip('"'))
         if key in found:
             return Listing((found[key],))
         if literal != key:

@@ -1,91 +1,210 @@
-"""One pass over `documents.parquet`: a table of checks per row, and figures over all rows.
+"""One pass over the raw shards: every row checked, every figure counted, and no text kept but a small sample.
 
-The text itself stays in DuckDB; what comes out is one narrow row per document, so memory depends on the
-number of documents and not on their length. Lengths are Unicode code points.
+DuckDB reads the shards once and keeps 34 bytes for a document: hashes of id and text, length, source, licence and
+label as small numbers, and the lines of the contract that it breaks as bits. All figures come from that table. So
+memory depends on the number of documents and not on their length, and DuckDB moves it to disk beyond 2 GB.
+Lengths are Unicode code points. Copies are texts with equal 64-bit hash.
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from slipway.data.contract.database import as_bit, check_own, culprit, figure
+from slipway.data.contract.drift import Baseline
+from slipway.data.contract.language import PREFIX, UNKNOWN, Languages, Sampled, languages, type_token_ratio
+from slipway.data.contract.suite import Line
 from slipway.errors import UserError
+from slipway.settings import Validate
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import duckdb
 
-_QUERY = """
-SELECT coalesce(id, 'row ' || file_row_number) AS name, id, source, "group", licence,
-       length(text) AS characters, md5(text) AS digest, contains(text, chr(0)) AS nul,
-       signature IS NULL OR starts_with(text, signature || chr(10)) AS signature_leads
-FROM read_parquet(?, file_row_number = true)
-ORDER BY name, file_row_number
-"""
+_SAMPLE = "SELECT rowid, characters, sample FROM rows WHERE sample IS NOT NULL ORDER BY rowid"
+NONE = "none"
+"""Stands for null in the tables by source and licence."""
+_BY = "SELECT {0}::VARCHAR, {1} FROM rows WHERE {0} IS NOT NULL GROUP BY {0} ORDER BY {0}::VARCHAR"
+_CODED = {"source": f"coalesce(source, '{NONE}')", "licence": f"coalesce(licence, '{NONE}')", "label": "label"}
 
 
 @dataclass(frozen=True)
 class Measured:
     """What the contract is judged on."""
 
-    rows: "pd.DataFrame"
-    """Per document, sorted by name: name, id, source, group, licence, characters, copy, nul, signature_leads."""
-    sources: "pd.DataFrame"
-    """Per source: source, characters, share of all characters."""
+    documents: int
+    facts: dict[str, float | None]
+    """Figure to its value; None where there is nothing to measure."""
+    failing: dict[str, int]
+    """Line about rows to the number of documents that break it."""
+    shares: dict[str, float | None]
+    """The same as a share of the documents that were looked at."""
     statistics: dict[str, float]
-    histogram: tuple[tuple[int, int], ...]
+    length_histogram: tuple[tuple[int, int], ...]
     """Lower edge (0, 1, 2, 4, 8, … characters) and number of documents."""
+    characters_by_source: dict[str, int]
+    documents_by_licence: dict[str, int]
+    documents_by_label: dict[str, int]
+    languages: Languages
+    baseline: Baseline | None = None
+    drift: dict[str, float] = field(default_factory=dict)
+    not_run: dict[str, str] = field(default_factory=dict)
+    """Line to the reason why it cannot be judged."""
+
+    @property
+    def characters_by_language(self) -> dict[str, int]:
+        return self.languages.characters
 
 
-def measure(path: Path) -> Measured:
-    """Compute everything the contract asks about; raises UserError for a file without a single row."""
+def measure(connection: "duckdb.DuckDBPyConnection", lines: Sequence[Line], settings: Validate) -> Measured:
+    """Fill the table `rows` of the connection (see `database.opened`) and compute everything the contract asks.
+
+    Raises:
+        UserError: for shards without a row, for unreadable ones, and for a user's SQL that does not run.
+    """
+    for line in lines:
+        if line.own:
+            check_own(connection, line.own)
+    bits = {line.name: bit for bit, line in enumerate(line for line in lines if line.marks_rows)}
+    documents = connection.execute("SELECT count(*) FROM documents").fetchall()[0][0]
+    if not documents:
+        raise UserError("data/raw holds no document; check acquire.sources in params.yaml, then run acquire again")
+    _scan(connection, lines, bits, max(1, documents // settings.sample))
+    _mark_repeated(connection, bits)
+    sample = [Sampled(*row) for row in _all(connection, _SAMPLE)]
+    told = languages(sample, documents)
+    if settings.languages:
+        others = [row for row, language in told.by_row.items() if language not in (*settings.languages, UNKNOWN)]
+        bit = next(bits[line.name] for line in lines if line.marks == "language")
+        connection.execute(
+            f"UPDATE rows SET fails = fails | {1 << bit}::UBIGINT WHERE rowid IN (SELECT unnest($rows))",
+            {"rows": others},
+        )
+    return _figures(connection, lines, settings, bits, told, type_token_ratio(sample))
+
+
+def _all(connection: "duckdb.DuckDBPyConnection", query: str) -> list[Any]:
+    return connection.execute(query).fetchall()
+
+
+def _scan(
+    connection: "duckdb.DuckDBPyConnection", lines: Sequence[Line], bits: dict[str, int], one_in: int
+) -> None:
+    """The one pass: read the shards into the table `rows`, in their order."""
     import duckdb
 
-    with duckdb.connect() as connection:
-        rows = connection.execute(_QUERY, [str(path)]).df()
-    if rows.empty:
-        raise UserError(f"{path.name} holds no document; check acquire.sources in params.yaml, then run acquire again")
-    rows["copy"] = rows.duplicated("digest", keep="first") & rows["digest"].notna()
-    rows = rows.drop(columns="digest")
-    lengths = rows["characters"].fillna(0).astype("int64")
-    by_source = lengths.groupby(rows["source"].fillna("none"), sort=True).sum()
-    sources = by_source.rename("characters").rename_axis("source").reset_index()
-    sources["share"] = sources["characters"] / max(int(by_source.sum()), 1)
-    return Measured(rows, sources, _statistics(rows, sources, lengths.to_numpy()), _histogram(lengths.to_numpy()))
+    for name, value in _CODED.items():
+        connection.execute(
+            f"CREATE TYPE {name}_code AS ENUM (SELECT DISTINCT {value} FROM documents WHERE {value} IS NOT NULL ORDER BY 1)"
+        )
+    fails = " | ".join(as_bit(line.condition, bits[line.name]) for line in lines if line.condition)
+    codes = ", ".join(f"({value})::{name}_code AS {name}" for name, value in _CODED.items())
+    try:
+        connection.execute(
+            f"CREATE TEMP TABLE rows AS SELECT hash(id) AS id_hash, hash(text) AS text_hash, "
+            f"coalesce(characters, 0)::UINTEGER AS characters, {codes}, turns IS NOT NULL OR shape <> 'text' AS spoken, "
+            f"{fails} AS fails, "
+            f"CASE WHEN hash(id) % {one_in} = 0 AND text IS NOT NULL THEN left(text, {PREFIX}) END AS sample FROM documents"
+        )
+    except duckdb.Error as error:
+        if fault := culprit(connection, [line.own for line in lines if line.own and line.condition]):
+            raise fault from None
+        raise UserError(
+            f"data/raw cannot be read: {' '.join(str(error).split())[:500]}. Run acquire again"
+        ) from None
 
 
-def _statistics(rows: "pd.DataFrame", sources: "pd.DataFrame", lengths: np.ndarray) -> dict[str, float]:
-    quantile = {f"characters_p{p}": np.quantile(lengths, p / 100, method="inverted_cdf") for p in (5, 25, 50, 75, 95)}
-    figures = {
-        "documents": len(rows),
-        "characters": lengths.sum(),
-        "characters_shortest": lengths.min(),
-        "characters_longest": lengths.max(),
-        "characters_mean": lengths.mean(),
-        "sources": len(sources),
-        "groups": rows["group"].nunique(),
-        "share_without_licence": rows["licence"].isna().mean(),
-        "share_of_copies": rows["copy"].mean(),
-        "share_of_largest_source": sources["share"].max(),
-        **quantile,
+def _mark_repeated(connection: "duckdb.DuckDBPyConnection", bits: dict[str, int]) -> None:
+    """Mark every document with an id that another has too, and every copy of a text but the first."""
+    for column, line, null, also in (
+        ("id_hash", "ids are unique", "every document has an id", ""),
+        ("text_hash", "few exact copies", "every document has text", "AND rows.rowid <> repeated.first"),
+    ):
+        there = f"fails & {1 << bits[null]}::UBIGINT = 0"
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE repeated AS SELECT {column} AS value, min(rowid) AS first FROM rows "
+            f"WHERE {there} GROUP BY {column} HAVING count(*) > 1"
+        )
+        connection.execute(
+            f"UPDATE rows SET fails = fails | {1 << bits[line]}::UBIGINT FROM repeated "
+            f"WHERE {column} = value AND {there} {also}"
+        )
+
+
+def _failing(connection: "duckdb.DuckDBPyConnection", bits: dict[str, int]) -> dict[str, int]:
+    """Line to number of rows that break it: distinct patterns are few."""
+    patterns = _all(connection, "SELECT fails, count(*) FROM rows GROUP BY fails")
+    return {name: sum(count for pattern, count in patterns if pattern >> bit & 1) for name, bit in bits.items()}
+
+
+def _figures(
+    connection: "duckdb.DuckDBPyConnection",
+    lines: Sequence[Line],
+    settings: Validate,
+    bits: dict[str, int],
+    told: Languages,
+    diversity: float | None,
+) -> Measured:
+    """Everything that follows from the table `rows`."""
+    by_source = dict(_all(connection, _BY.format("source", "sum(characters)::BIGINT")))
+    by_licence = dict(_all(connection, _BY.format("licence", "count(*)")))
+    by_label = dict(_all(connection, _BY.format("label", "count(*)")))
+    conversations = _all(connection, "SELECT count(*) FROM rows WHERE spoken")[0][0]
+    statistics = _statistics(connection)
+    documents, characters = int(statistics["documents"]), int(statistics["characters"])
+    failing = _failing(connection, bits)
+    shares: dict[str, float | None] = {name: count / documents for name, count in failing.items()}
+    facts: dict[str, float | None] = {
+        "documents": documents,
+        "share_of_largest_source": max(by_source.values()) / max(characters, 1),
+        "type_token_ratio": diversity,
     }
-    return {name: float(value) for name, value in sorted(figures.items())}
+    not_run = {}
+    for line in lines:
+        if line.own and line.own.figure is not None:
+            facts[line.figure] = figure(connection, line.own)
+        elif line.marks == "language":
+            shares[line.figure] = told.share_of_others(settings.languages) if settings.languages else None
+            if not settings.languages:
+                not_run[line.name] = "the recipe names no languages (validate.languages)"
+            elif not told.told:
+                not_run[line.name] = "the language of no document in the sample could be told"
+        elif line.marks == "conversation" and not conversations:
+            not_run[line.name] = "no document is a conversation"
+        elif line.column == "label" and not by_label:
+            not_run[line.name] = "no document has a label"
+    if by_label:
+        labelled = sum(by_label.values())
+        facts["share_of_largest_class"] = max(by_label.values()) / labelled
+        facts["share_of_smallest_class"] = min(by_label.values()) / labelled
+    if diversity is None:
+        not_run |= {line.name: "the sample holds no word" for line in lines if line.figure == "type_token_ratio"}
+    statistics |= {
+        "share_of_largest_source": facts["share_of_largest_source"] or 0.0,
+        "sources": float(len(by_source)),
+        "conversations": float(conversations),
+    } | ({} if diversity is None else {"type_token_ratio": diversity})
+    return Measured(
+        documents, facts, failing, shares, dict(sorted(statistics.items())), _histogram(connection),
+        by_source, by_licence, by_label, told, not_run=not_run,
+    )  # fmt: skip
 
 
-def _histogram(lengths: np.ndarray) -> tuple[tuple[int, int], ...]:
-    # frexp gives the exact exponent: 2**(e-1) <= n < 2**e; 0 has exponent 0.
-    exponents = np.frexp(lengths.astype(np.float64))[1]
-    counts = np.bincount(exponents)
-    edges = [0 if e == 0 else 2 ** (e - 1) for e in range(len(counts))]
-    first = int(np.flatnonzero(counts)[0])
-    return tuple((edge, int(count)) for edge, count in list(zip(edges, counts, strict=True))[first:])
+def _statistics(connection: "duckdb.DuckDBPyConnection") -> dict[str, float]:
+    quantiles = (5, 25, 50, 75, 95)
+    found = _all(
+        connection,
+        "SELECT count(*), sum(characters), min(characters), max(characters), avg(characters), "
+        f"quantile_disc(characters, {[q / 100 for q in quantiles]}) FROM rows",
+    )[0]
+    names = ("documents", "characters", "characters_shortest", "characters_longest", "characters_mean")
+    figures = dict(zip(names, map(float, found[:5]), strict=True))
+    return figures | {f"characters_p{q}": float(value) for q, value in zip(quantiles, found[5], strict=True)}
 
 
-def quotes(path: Path, names: list[str], length: int = 120) -> dict[str, str]:
-    """The first `length` characters, on one line, of the documents with these ids."""
-    import duckdb
-
-    query = "SELECT id, left(text, ?) FROM read_parquet(?) WHERE id IN (SELECT unnest(?)) ORDER BY id"
-    with duckdb.connect() as connection:
-        found = connection.execute(query, [length, str(path), names]).fetchall()
-    return {name: " ".join((text or "").split()) for name, text in found}
+def _histogram(connection: "duckdb.DuckDBPyConnection") -> tuple[tuple[int, int], ...]:
+    """Columns that double in width, from the first that is not empty to the last."""
+    query = "SELECT CASE characters WHEN 0 THEN 0 ELSE 1 + floor(log2(characters))::INTEGER END AS bin, count(*) FROM rows"
+    counts = Counter(dict(_all(connection, f"{query} GROUP BY bin")))
+    return tuple((2 ** (n - 1) if n else 0, counts[n]) for n in range(min(counts), max(counts) + 1))

@@ -8,15 +8,18 @@ import contextlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from slipway.data.sources import files, pydocs, tasks
+from slipway.data.sources.checks import check_unchanged
 from slipway.data.sources.documents import ShardWriter, read_part, write_part
 from slipway.data.sources.held import Held, Inputs
+from slipway.data.sources.lock import version_of
 from slipway.errors import UserError
-from slipway.files import combined, write_atomic
+from slipway.files import combined, sha256_file, write_atomic
 from slipway.recipe import Recipe
 from slipway.records import AcquireReport, SourceRecord
 from slipway.settings import FileSource, Limits, PydocsSource
@@ -24,6 +27,8 @@ from slipway.spread import Spread, here
 
 Progress = Callable[[int, int, str], None]
 PLACES = ("raw", "tasks", "baseline")
+BUNDLE = 4_000_000
+"""Bytes of files that are read as one item of work."""
 
 
 class _Job(NamedTuple):
@@ -33,6 +38,18 @@ class _Job(NamedTuple):
     held: Held
     limits: Limits
     part: Path
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the sources share while they are read."""
+
+    limits: Limits
+    scratch: Path
+    writer: ShardWriter
+    progress: Progress
+    spread: Spread
+    skipped: Counter[str] = field(default_factory=Counter)
 
 
 def acquire(recipe: Recipe, root: Path, inputs: Inputs, progress: Progress, spread: Spread = here) -> AcquireReport:
@@ -49,42 +66,28 @@ def acquire(recipe: Recipe, root: Path, inputs: Inputs, progress: Progress, spre
         Refusal: for a file that changed while it was read, or a package file that is not what its RECORD says.
         UserError: for bad input, naming file and row, and for sources without a single document.
     """
+    limits = recipe.acquire.limits
     with _aside(root / "data") as aside:
-        scratch = aside / "scratch"
-        scratch.mkdir()
         writer = ShardWriter(aside / "raw", recipe.acquire.shard_characters)
-        skipped: Counter[str] = Counter()
-        records: list[SourceRecord] = []
-        parts: list[Path] = []
-        for number, source in enumerate(recipe.acquire.sources):
-            at = scratch / str(number)
-            at.mkdir()
-            if isinstance(source, PydocsSource):
-                records += _packages(source, at, writer, skipped, progress, spread)
-            else:
-                read = _files(source, inputs.sources[source.name], recipe.acquire.limits, at, spread)
-                records.append(_merged(source, inputs.sources[source.name], read, writer, skipped, progress))
-            parts += sorted(at.glob("*.arrow"))
-        _something(writer, recipe, skipped)
-        writer.close(parts)
-        held = {task.name: inputs.tasks[task.name] for task in recipe.evaluate.files}
+        work = _Work(limits, aside / "scratch", writer, progress, spread)
+        records = _sources(recipe, inputs, work)
         done = tuple(
-            tasks.read_task(task, held[task.name], recipe.acquire.limits, aside / "tasks")
-            for task in recipe.evaluate.files
+            tasks.read_task(task, inputs.tasks[task.name], limits, aside / "tasks") for task in recipe.evaluate.files
         )
         if inputs.baseline:
-            shutil.copyfile(inputs.baseline.place, aside / "baseline" / "validate.json")
+            copy = aside / "baseline" / "validate.json"
+            shutil.copyfile(inputs.baseline.place, copy)
+            check_unchanged(inputs.baseline, sha256_file(copy))
         listed = [record.model_dump(mode="json") for record in records]
         text = json.dumps(listed, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         write_atomic(aside / "raw" / "sources.json", text)
-        shutil.rmtree(scratch)
     return AcquireReport(
         sources=tuple(records),
         documents=writer.documents.total(),
         characters=writer.characters.total(),
         shards=writer.shards,
         shapes=dict(sorted(writer.shapes.items())),
-        skipped=dict(sorted((+skipped).items())),
+        skipped=dict(sorted((+work.skipped).items())),
         tasks=done,
     )
 
@@ -105,75 +108,101 @@ def _aside(data: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _packages(
-    source: PydocsSource, at: Path, writer: ShardWriter, skipped: Counter[str], progress: Progress, spread: Spread
-) -> list[SourceRecord]:
-    records = []
-    packages = pydocs.packages(source)
-    for number, (record, batches) in enumerate(pydocs.read(source, packages, at, skipped, spread)):
-        progress(number, len(packages), record.location)
-        for batch in batches:
-            writer.add(batch)
-        name = record.source
-        counts = {"documents": writer.documents[name], "characters": writer.characters[name]}
-        records.append(record.model_copy(update=counts))
-    progress(len(packages), len(packages), source.name)
+def _sources(recipe: Recipe, inputs: Inputs, work: _Work) -> list[SourceRecord]:
+    for source in recipe.acquire.sources:
+        if isinstance(source, FileSource):
+            files.licence(source)
+            files.check_schemas(source, inputs.sources[source.name], work.limits)
+    records: list[SourceRecord] = []
+    parts: list[Path] = []
+    for number, source in enumerate(recipe.acquire.sources):
+        at = work.scratch / str(number)
+        at.mkdir(parents=True)
+        if isinstance(source, PydocsSource):
+            records += _packages(source, at, work)
+        else:
+            records.append(_files(source, inputs.sources[source.name], at, work))
+        parts += sorted(at.glob("*.arrow"))
+    if not work.writer.documents:
+        names = ", ".join(source.name for source in recipe.acquire.sources)
+        reasons = "; ".join(f"{reason}: {count}" for reason, count in sorted((+work.skipped).items()))
+        raise UserError(
+            f"no document in any source ({names}); skipped: {reasons or 'nothing, the files are empty'}. "
+            "Check acquire.sources in params.yaml"
+        )
+    work.writer.close(parts)
     return records
 
 
-def _files(
-    source: FileSource, held: tuple[Held, ...], limits: Limits, at: Path, spread: Spread
-) -> Iterator[tuple[Path, Counter[str]]]:
-    files.check_schemas(source, held, limits)
-    return spread(_read, [_Job(source, file, limits, at / f"{n:06d}.arrow") for n, file in enumerate(held)])
+def _packages(source: PydocsSource, at: Path, work: _Work) -> list[SourceRecord]:
+    records = []
+    packages = pydocs.packages(source)
+    for number, (record, batches) in enumerate(pydocs.read(source, packages, at, work.skipped, work.spread)):
+        work.progress(number, len(packages), record.location)
+        for batch in batches:
+            work.writer.add(batch)
+        records.append(_counted(record, work.writer))
+    work.progress(len(packages), len(packages), source.name)
+    return records
 
 
-def _read(job: _Job) -> tuple[Path, Counter[str]]:
-    skipped: Counter[str] = Counter()
-    write_part(job.part, files.read(job.source, job.held, job.limits, skipped))
-    return job.part, skipped
+def _counted(record: SourceRecord, writer: ShardWriter) -> SourceRecord:
+    name = record.source
+    return record.model_copy(update={"documents": writer.documents[name], "characters": writer.characters[name]})
 
 
-def _merged(
-    source: FileSource,
-    held: tuple[Held, ...],
-    read: Iterator[tuple[Path, Counter[str]]],
-    writer: ShardWriter,
-    skipped: Counter[str],
-    progress: Progress,
-) -> SourceRecord:
+def _read(jobs: Sequence[_Job]) -> list[Counter[str]]:
+    """Write the parts of some files; returns what was skipped in each."""
+    left_out = []
+    for job in jobs:
+        skipped: Counter[str] = Counter()
+        write_part(job.part, files.read(job.source, job.held, job.limits, skipped))
+        left_out.append(skipped)
+    return left_out
+
+
+def _bundles(jobs: Sequence[_Job]) -> list[list[_Job]]:
+    """Small files together, so that a million of them are not a million items of work."""
+    bundles: list[list[_Job]] = [[]]
+    size = 0
+    for job in jobs:
+        bundles[-1].append(job)
+        size += job.held.place.stat().st_size
+        if size > BUNDLE:
+            bundles.append([])
+            size = 0
+    return [bundle for bundle in bundles if bundle]
+
+
+def _files(source: FileSource, held: tuple[Held, ...], at: Path, work: _Work) -> SourceRecord:
+    bundles = _bundles([_Job(source, file, work.limits, at / f"{n:08d}.arrow") for n, file in enumerate(held)])
     shapes: dict[str, str] = {}
-    for number, (file, (part, more)) in enumerate(zip(held, read, strict=True)):
-        progress(number, len(held), file.path)
-        skipped += more
-        for batch in read_part(part):
-            shapes.setdefault(batch.column("shape")[0].as_py(), file.path)
-            writer.add(batch)
+    done = 0
+    for bundle, left_out in zip(bundles, work.spread(_read, bundles), strict=True):
+        for job, skipped in zip(bundle, left_out, strict=True):
+            work.progress(done, len(held), job.held.path)
+            work.skipped.update(skipped)
+            for batch in read_part(job.part):
+                shapes.setdefault(batch.column("shape")[0].as_py(), job.held.path)
+                work.writer.add(batch)
+            done += 1
         if len(shapes) > 1:
             (one, first), (other, second) = list(shapes.items())[:2]
             raise UserError(
-                f"source {source.name}: {first} holds {one}, {second} holds {other}; the files of a source must have one "
-                "shape: make two sources of them, or set `shape`"
+                f"source {source.name}: {first} holds {one}, {second} holds {other}; the files of a source must have "
+                "one shape: make two sources of them, or set `shape`"
             )
-    progress(len(held), len(held), source.name)
-    digests = {file.path: file.sha256 for file in held}
-    return SourceRecord(
+    work.progress(len(held), len(held), source.name)
+    record = SourceRecord(
         source=source.name,
         kind=source.kind,
         location=source.path,
-        version=held[0].version,
+        version=version_of(held),
         licence=files.licence(source),
         licence_evidence="the recipe",
         files=len(held),
-        digest=combined(digests),
-        documents=writer.documents[source.name],
-        characters=writer.characters[source.name],
+        digest=combined({file.path: file.sha256 for file in held}),
+        documents=0,
+        characters=0,
     )
-
-
-def _something(writer: ShardWriter, recipe: Recipe, skipped: Counter[str]) -> None:
-    if writer.documents:
-        return
-    names = ", ".join(source.name for source in recipe.acquire.sources)
-    reasons = "; ".join(f"{reason}: {count}" for reason, count in sorted((+skipped).items())) or "the files are empty"
-    raise UserError(f"no document in any source ({names}); skipped: {reasons}. Check acquire.sources in params.yaml")
+    return _counted(record, work.writer)

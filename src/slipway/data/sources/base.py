@@ -3,6 +3,7 @@
 Only what `wanted.SUFFIXES` lists for a base is ever held: tensors, configuration, tokenizer, text.
 """
 
+import hashlib
 import os
 import shutil
 from collections.abc import Sequence
@@ -12,8 +13,8 @@ from slipway.data.sources.files import is_unicode
 from slipway.data.sources.held import Held
 from slipway.data.sources.licences import normalised
 from slipway.data.sources.lock import version_of
-from slipway.errors import UserError
-from slipway.files import combined
+from slipway.errors import Refusal, UserError
+from slipway.files import BLOCK, combined
 from slipway.records import BaseRecord
 from slipway.settings import Base
 
@@ -22,6 +23,7 @@ def place_base(base: Base | None, files: Sequence[Held], target: Path) -> BaseRe
     """Fill `target`, which always exists afterwards; returns None without a base.
 
     Raises:
+        Refusal: for a file that changed since it was checked.
         UserError: if the licence is no SPDX expression, or there is no file with tensors or a tokenizer.
     """
     shutil.rmtree(target, ignore_errors=True)
@@ -36,7 +38,8 @@ def place_base(base: Base | None, files: Sequence[Held], target: Path) -> BaseRe
         raise UserError(f"acquire.base: {base.path} holds neither a .safetensors file nor tokenizer.json")
     for name, held in names.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(held.place, target / name)
+        if _copied(held.place, target / name) != held.sha256:
+            raise Refusal(f"{held.path}: changed while it was copied; stop whatever writes there, then build again")
     return BaseRecord(
         location=base.path,
         version=version_of(tuple(files)),
@@ -45,3 +48,13 @@ def place_base(base: Base | None, files: Sequence[Held], target: Path) -> BaseRe
         files=len(names),
         bytes=sum((target / name).stat().st_size for name in names),
     )
+
+
+def _copied(place: Path, target: Path) -> str:
+    """Copy a file and hash what was copied, in one pass."""
+    digest = hashlib.sha256()
+    with place.open("rb") as source, target.open("wb") as copy:
+        while block := source.read(BLOCK):
+            digest.update(block)
+            copy.write(block)
+    return digest.hexdigest()

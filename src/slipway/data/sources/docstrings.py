@@ -74,7 +74,7 @@ def cleaned(text: str) -> str:
 
 @functools.cache
 def _margin(width: int) -> re.Pattern[str]:
-    return re.compile(r"\n[^\n]{0,%d}" % width)
+    return re.compile(rf"\n[^\n]{{0,{width}}}")
 
 
 def _signature(node: _Documented, name: str) -> str:

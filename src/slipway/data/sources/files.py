@@ -12,7 +12,7 @@ Rules:
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from slipway.data.documents import Document, dumped, text_of
 from slipway.data.sources import formats, parquet, shapes
@@ -51,14 +51,15 @@ def check_schemas(source: FileSource, files: Sequence[Held], limits: Limits) -> 
     first: dict[str, str] = {}
     named = ""
     for held in files if source.kind != "text" else ():
-        found = parquet.columns_of(held) if source.kind == "parquet" else _first_row(held, limits)
+        where, found = (held.path, parquet.columns_of(held)) if source.kind == "parquet" else _first_row(held, limits)
         if not found:
             continue
         if not named:
             named = held.path
         wanted = _columns(source, _shape(source, found), found)
         if missing := [column for column in wanted if column not in found]:
-            raise UserError(_missing(missing[0], list(found), held.path))
+            other = f" ({named} has it)" if missing[0] in first else ""
+            raise UserError(_missing(missing[0], list(found), where) + other)
         needed = {column: found[column] for column in wanted if found[column] != "null"}
         first = first or needed
         for column in sorted(needed.keys() | first.keys()):
@@ -74,13 +75,14 @@ def _as(column: str, type_: str | None) -> str:
     return f"`{column}` as {type_}" if type_ else f"no `{column}`"
 
 
-def _first_row(held: Held, limits: Limits) -> dict[str, str]:
-    """Column -> type of the first row; empty for a file without rows."""
+def _first_row(held: Held, limits: Limits) -> tuple[str, dict[str, str]]:
+    """Place of the first row, and column -> type; empty for a file without rows."""
     rows = formats.rows(held, "jsonl", None, limits)
     try:
-        return {column: kind_of(value) for column, value in next(rows, (0, {}))[1].items()}
+        number, row = next(rows, (0, {}))
     finally:
         rows.close()
+    return f"{held.path}:{number}", {column: kind_of(value) for column, value in row.items()}
 
 
 def read(source: FileSource, held: Held, limits: Limits, skipped: Counter[str]) -> Iterator[tuple[Document, str]]:
@@ -99,36 +101,49 @@ def read(source: FileSource, held: Held, limits: Limits, skipped: Counter[str]) 
     for number, row in formats.rows(held, source.kind, columns, limits):
         where = f"{held.path}:{number}" if source.kind == "jsonl" else f"{held.path}, row {number}"
         shape = shape or _shape(source, row)
-        if document := _document(source, shape, row, where, f"{source.name}/{held.path}#{number}", expression, skipped):
-            yield document, where
+        content = _content(source, shape, row, where)
+        if reason := content.left_out:
+            skipped[f"{source.name}: {reason}"] += 1
+            continue
+        name = f"{source.name}/{held.path}#{number}"
+        if source.id_column:
+            name = f"{source.name}/{_key(row, source.id_column, where)}"
+        group = f"{source.name}/{_key(row, source.group_column, where)}" if source.group_column else name
+        label = _key(row, source.label_column, where) if source.label_column else None
+        yield (
+            Document(name, content.text, source.name, group, expression, None, label, content.shape, content.turns),
+            where,
+        )
 
 
-def _document(
-    source: FileSource, shape: str, row: dict[str, Any], where: str, name: str, licence: str, skipped: Counter[str]
-) -> Document | None:
-    turns = None
+class _Content(NamedTuple):
+    """What a row says."""
+
+    text: str = ""
+    shape: str = "text"
+    turns: str | None = None
+    left_out: str | None = None
+    """Why the row becomes no document."""
+
+
+def _content(source: FileSource, shape: str, row: dict[str, Any], where: str) -> _Content:
     columns = shapes.columns(shape, row, source.text_column)
     for column in columns:
         if column not in row:
             raise UserError(_missing(column, list(row), where))
     if shape == "text":
         text = row[source.text_column]
+        content = _Content(text)
         if text is None:
-            skipped[f"{source.name}: `{source.text_column}` is null"] += 1
-            return None
+            return _Content(left_out=f"`{source.text_column}` is null")
         if not isinstance(text, str):
             raise UserError(f"{where}: `{source.text_column}` is {kind_of(text)}, not a string; it holds {short(text)}")
     else:
         shape, spoken = shapes.turns(shape, row, where)
-        text, turns = text_of(spoken), dumped(spoken)
-    if not is_unicode(text):
-        skipped[f"{source.name}: `{columns[-1]}` is not valid Unicode"] += 1
-        return None
-    if source.id_column:
-        name = f"{source.name}/{_key(row, source.id_column, where)}"
-    group = f"{source.name}/{_key(row, source.group_column, where)}" if source.group_column else name
-    label = _key(row, source.label_column, where) if source.label_column else None
-    return Document(name, text, source.name, group, licence, None, label, shape, turns)
+        content = _Content(text_of(spoken), shape, dumped(spoken))
+    if not is_unicode(content.text):
+        return _Content(left_out=f"`{columns[-1]}` is not valid Unicode")
+    return content
 
 
 def _shape(source: FileSource, columns: Any) -> str:

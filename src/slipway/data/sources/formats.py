@@ -1,4 +1,4 @@
-"""Rows of files: JSON lines and plain text (and, in `parquet`, tables), packed or not, read within limits and checked to the last byte.
+"""Rows of files, packed or not, read within limits and checked to the last byte; `parquet` reads the tables.
 
 Rules:
 - `text`: one row per file. `jsonl` and `parquet`: one row per line or row, numbered from 1. Blank lines are ignored.
@@ -13,7 +13,7 @@ Rules:
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ class _Unpacked(io.RawIOBase):
         return len(data)
 
 
-def rows(held: Held, kind: str, columns: list[str] | None, limits: Limits) -> Iterator[Row]:
+def rows(held: Held, kind: str, columns: list[str] | None, limits: Limits) -> Generator[Row, None, None]:
     """The rows of a file; those of a text file have the one column `text`.
 
     Args:
@@ -91,7 +91,8 @@ def rows(held: Held, kind: str, columns: list[str] | None, limits: Limits) -> It
     raw = _Raw(held.place)
     try:
         codec = _PACKED.get(Path(held.path).suffix)
-        stream = io.BufferedReader(_Unpacked(raw, codec, held.path, limits) if codec else raw, _BLOCK)
+        source: io.RawIOBase = _Unpacked(raw, codec, held.path, limits) if codec else raw
+        stream: io.BufferedReader = io.BufferedReader(source, _BLOCK)
         yield from _text(stream, held.path, limits) if kind == "text" else _lines(stream, held.path, limits)
         while raw.read(_BLOCK):
             pass

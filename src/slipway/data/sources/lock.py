@@ -47,8 +47,8 @@ def write_lock(recipe: Recipe, root: Path, remotes: Mapping[str, wanted.Remote],
                 sha256 = listed.sha256 or downloads.take(listed, remote, found.revision)
             else:
                 sha256 = sha256_file(Path(root) / listed.path)
-            version = {"version": listed.version} if listed.version else {}
-            files[listed.path] = {"bytes": listed.bytes, "sha256": sha256, **version}
+            etag = {"etag": listed.etag} if listed.etag else {}
+            files[listed.path] = {"bytes": listed.bytes, "sha256": sha256, **etag}
         new[_key(want)] = {"path": want.path, "revision": found.revision, "files": files}
     lines: list[str] = []
     old: Entries = {}
@@ -221,7 +221,8 @@ def _value(value: Any) -> str:
         return "nothing"
     if "version" in value:
         return f"version {value['version']} with {value.get('files')} files, digest {str(value.get('digest'))[:16]}…"
-    return f"{value['bytes']:,} bytes, sha256 {str(value['sha256'])[:16]}…"
+    etag = f", ETag {value['etag']}" if "etag" in value else ""
+    return f"{value['bytes']:,} bytes, sha256 {str(value['sha256'])[:16]}…{etag}"
 
 
 def version_of(inputs: tuple[Held, ...]) -> str | None:

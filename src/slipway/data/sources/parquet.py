@@ -6,6 +6,7 @@ long text for a million rows. So a batch has as many rows as fit into 64 MiB if 
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -25,15 +26,24 @@ _VALUE_BYTES = 8
 
 
 def columns_of(held: Held) -> dict[str, str]:
-    """Column -> type, from the footer; raises UserError if it cannot be read."""
+    """Column -> type in words, from the footer; raises UserError if it cannot be read.
+
+    Types that hold the same values are one: strings however they are stored, whole numbers of any width.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(held.place) as file:
-            return {field.name: str(field.type) for field in file.schema_arrow}
+            return {field.name: _plain(str(field.type)) for field in file.schema_arrow}
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _unreadable(held.path, error) from None
+
+
+def _plain(type_: str) -> str:
+    type_ = re.sub(r"dictionary<values=(\w+), [^>]*>", r"\1", type_)
+    type_ = re.sub(r"\b(large_|u)(?=string|int|list)|(?<=int)(8|16|32|64)\b|_view\b", "", type_)
+    return re.sub(r"<(element|array_element|array): ", "<item: ", type_)
 
 
 def rows(held: Held, columns: list[str] | None, limits: Limits) -> Iterator[Row]:

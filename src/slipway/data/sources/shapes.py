@@ -90,7 +90,7 @@ def _preference(row: dict[str, Any], where: str) -> list[Turn]:
     rejected = _answered(prompt, row["rejected"], f"{where}: `rejected`")
     if chosen[:-1] != rejected[:-1]:
         raise UserError(
-            f"{where}: `chosen` and `rejected` must answer the same conversation, but they differ before the last message"
+            f"{where}: `chosen` and `rejected` differ before their last message; they must answer the same conversation"
         )
     if chosen[-1].content == rejected[-1].content:
         raise UserError(_SAME.format(where=where))

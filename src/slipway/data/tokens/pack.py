@@ -30,7 +30,11 @@ TOTALS = ("tokens", "documents", "bytes", "learnt", "learnt_bytes", "pairs", "ro
 
 
 def _texts(clean: Path, sample_bytes: int) -> Iterator[str]:
-    """Texts of the training split, or every so-manieth of them if there is more than `sample_bytes`."""
+    """Texts of the training split, or every so-manieth of them if there is more than `sample_bytes`.
+
+    Without canaries: their digits would become tokens of their own, and the tokenizer would remember for the model.
+    """
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     size = 0
@@ -41,11 +45,12 @@ def _texts(clean: Path, sample_bytes: int) -> Iterator[str]:
     every, number = max(1, -(-size // sample_bytes)), 0
     for path in shards(clean, "train"):
         with pq.ParquetFile(path, buffer_size=1 << 20) as file:
-            for batch in file.iter_batches(batch_size=256, columns=["text"]):
+            for batch in file.iter_batches(batch_size=256, columns=["text", "source"]):
+                kept = batch.filter(pc.not_equal(batch.column("source"), "canary")).column("text").to_pylist()
                 # The next one due lies `skipped` rows into this batch.
                 skipped = -number % every
-                number += len(batch)
-                yield from batch.column(0).to_pylist()[skipped::every]
+                number += len(kept)
+                yield from kept[skipped::every]
 
 
 def _has_conversations(clean: Path) -> bool:
