@@ -14,9 +14,8 @@ JSONL = (".jsonl",)
 
 
 @pytest.fixture
-def hub(monkeypatch, tmp_path):
+def hub(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_TOKEN", "hf_testing")
     with hub_stub.serve() as served:
         yield served
@@ -111,6 +110,34 @@ def test_a_redirect_carries_no_token_and_a_broken_download_goes_on(hub, data, tm
     printed = "".join(capfd.readouterr()) + "".join(r.getMessage() for r in caplog.records if r.levelno > logging.DEBUG)
     assert "hf_testing" not in printed
     assert hub_stub.SECRET not in printed
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_an_interrupted_download_leaves_nothing_behind(hub, data, tmp_path):
+    file = Listed("hf://datasets/owner/books/data/big.parquet", 50_000)
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Hub(hub.url).fetch(file, data.branches["main"], tmp_path / "part", interrupt)
+    assert list(tmp_path.iterdir()) == []
+    Hub(hub.url).fetch(file, data.branches["main"], tmp_path / "part", quiet)
+    assert (tmp_path / "part").read_bytes() == bytes(50_000)
+    assert [path.name for path in tmp_path.iterdir()] == ["part"]
+
+
+def test_names_that_need_care_and_names_that_lead_out(hub, tmp_path):
+    repository = hub.add("datasets", "owner/books")
+    odd = {"a b%20c@d.jsonl": b"1", "größe/#1?.jsonl": b"2", "../../out.jsonl": b"3"}
+    commit, remote = repository.commit(odd), Hub(hub.url)
+    *_, first, second = found = sorted(remote.listing("hf://datasets/owner/books", JSONL).files, key=lambda f: f.path)
+    for file, content in ((first, b"1"), (second, b"2")):
+        remote.fetch(file, commit, tmp_path / "in" / "part", quiet)
+        assert (tmp_path / "in" / "part").read_bytes() == content
+    with pytest.raises(Refusal, match=r"leads out of the repository"):
+        remote.fetch(found[0], commit, tmp_path / "in" / "part", quiet)
+    assert not list(tmp_path.rglob("out.jsonl"))
 
 
 def test_errors_name_the_address_and_what_to_do(hub, data, tmp_path):

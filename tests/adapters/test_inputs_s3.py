@@ -4,6 +4,7 @@ import boto3
 import pytest
 from moto import mock_aws
 from moto.core import set_initial_no_auth_action_count
+from moto.server import ThreadedMotoServer
 
 from slipway.adapters.inputs import S3
 from slipway.errors import Refusal, UserError
@@ -95,3 +96,25 @@ def test_a_bucket_that_is_not_there_and_an_address_without_one(bucket):
         S3().listing("s3://nowhere/a", JSONL)
     with pytest.raises(UserError, match=r"names no bucket"):
         S3().listing("s3://", JSONL)
+
+
+def test_the_endpoint_of_the_environment_over_real_http(monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="corpus")
+        client.put_object(Bucket="corpus", Key="größe/a b.jsonl", Body=b"{}")
+        (file,) = S3().listing("s3://corpus/größe", JSONL).files
+        S3().fetch(file, None, tmp_path / "part", quiet)
+        assert (tmp_path / "part").read_bytes() == b"{}"
+    finally:
+        server.stop()
+    monkeypatch.setattr("slipway.adapters.inputs.s3.ATTEMPTS", 1)  # each waits for longer than the one before
+    with pytest.raises(UserError, match=r"s3://corpus/a: .*check credentials, AWS_ENDPOINT_URL and the network"):
+        S3().listing("s3://corpus/a", JSONL)

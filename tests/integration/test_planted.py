@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from slipway.data.clean import contamination
 from slipway.data.clean.licences import permitted
 from slipway.data.clean.pii import scrub_all
 from slipway.errors import Refusal
 from slipway.patterns import KINDS, find, suspects
 from slipway.settings import Decontaminate
+from tests.data.clean.corpora import Sought
 from tests.planted import PERSONAL, SECRETS
 
 PACKAGES = ("numpy", "scipy", "pandas")
@@ -73,7 +73,7 @@ def with_gaps(rng: random.Random, text: str) -> str:
     return " ".join(part for part in text.split() if rng.random() > 0.1)
 
 
-def test_contaminations(passages):
+def test_contaminations(passages, tmp_path):
     rng = random.Random(2)
     wanted, others = passages[: 4 * EACH], passages[4 * EACH :]
     assert len(wanted) == 1000
@@ -87,16 +87,16 @@ def test_contaminations(passages):
             f"{some} {shouted(rng, text)} {some}" for some, text in zip(around, wanted[3 * EACH :], strict=True)
         ],
     }
-    items = contamination.build((("set", str(n), text) for n, text in enumerate(wanted)), Decontaminate())
+    items = Sought(tmp_path, [("set", str(n), text) for n, text in enumerate(wanted)], Decontaminate())
     for number, (name, documents) in enumerate(planted.items()):
-        found = {(hit.document, hit.item) for hit in contamination.hits(items, documents)}
+        found = {(document, item) for document, item, _ in items.hits(documents)}
         recall = sum((n, f"set/{number * EACH + n}") in found for n in range(EACH)) / EACH
         print(f"contamination, {name}: {recall:.3f} of {EACH} found, {len(found) - recall * EACH:.0f} others")
         assert recall >= REACH
         assert len(found) <= EACH * 1.01
-    loose = {hit.document for hit in contamination.hits(items, [with_gaps(rng, text) for text in wanted[:PARAPHRASED]])}
+    loose = {hit[0] for hit in items.hits([with_gaps(rng, text) for text in wanted[:PARAPHRASED]])}
     print(f"contamination, a tenth of the words left out (not promised): {len(loose) / PARAPHRASED:.3f}")
-    false = contamination.hits(items, others)
+    false = items.hits(others)
     print(f"contamination, false alarms: {len(false)} in {len(others)} other passages")
     assert len(false) <= 0.001 * len(others)
 

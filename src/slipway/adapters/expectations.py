@@ -34,6 +34,7 @@ class Asked(Protocol):
     @property
     def figure(self) -> str:
         """Column of the table."""
+
     @property
     def low(self) -> float | None: ...
     @property
@@ -110,8 +111,8 @@ def judge(tables: Mapping[str, Mapping[str, Sequence[Any]]], asked: Sequence[Ask
 
     Args:
         tables: name -> column -> values.
-        asked: the lines, each about one column of one table: `allowed` are all values it may have, `low` and `high` bound
-            every value; names differ.
+        asked: the lines, each about one column of one table: `allowed` are all values it may have, `low` and
+            `high` bound every value; names differ.
 
     Returns: line -> answer; a line without a bound, a column that is missing and a value that is missing are not met.
     """
@@ -139,17 +140,20 @@ def _validated(
     import pandas as pd
 
     frame = pd.DataFrame({name: list(values) for name, values in columns.items()})
-    suite = gx.ExpectationSuite(name=table, expectations=[e for line in lines for e in _expectations(gx, line)])
+    made = {line.name: _expectations(gx, line) for line in lines}
+    suite = gx.ExpectationSuite(name=table, expectations=[e for expectations in made.values() for e in expectations])
     definition = pandas.add_dataframe_asset(table).add_batch_definition_whole_dataframe("whole")
     batch = definition.get_batch(batch_parameters={"dataframe": frame})
-    answers: dict[str, Answer] = {}
+    heard: dict[str, list[Answer]] = {line.name: [] for line in lines}
     for result in batch.validate(suite, result_format="BASIC").results:
-        name = result.expectation_config.meta["name"]
         crashed = _crash(result.exception_info or {})
-        met = result.success is True and crashed is None
-        before = answers.get(name, Answer(met=True, crashed=None))
-        answers[name] = Answer(before.met and met, before.crashed or crashed)
-    return answers
+        met = bool(result.success) and crashed is None
+        heard[result.expectation_config.meta["name"]].append(Answer(met, crashed))
+    return {
+        name: Answer(all(a.met for a in found), next((a.crashed for a in found if a.crashed), None))
+        for name, found in heard.items()
+        if found and len(found) == len(made[name])
+    }
 
 
 def _crash(information: dict[str, Any]) -> str | None:

@@ -197,6 +197,8 @@ class PrepareReport(Record):
     contamination: Contamination
     canaries: int
     """Canary documents added to the training split, repeats included."""
+    cleaned: int = 0
+    """Documents from which control characters or direction marks were taken out, rejects of later steps included."""
 
 
 class TokenizeReport(Record):

@@ -2,12 +2,17 @@
 
 import hashlib
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from slipway.data.clean import contamination
+from slipway.data.clean.phrases import covered, write_piece
 from slipway.data.documents import Document, schema
+from slipway.settings import Decontaminate
 from slipway.shards import shard_path, shards
 
 
@@ -61,3 +66,31 @@ def similar_pairs(directory: Path, texts: Sequence[str], least: float) -> dict[t
     found = candidates([directory / "keys.npy"], directory, here)
     pairs, value = similar.similar(found, [sets], least, here)
     return {(int(i), int(j)): float(v) for (i, j), v in zip(pairs, value, strict=True)}
+
+
+class Sought:
+    """Items (set, item, text) that can be looked for, in one piece or in several."""
+
+    def __init__(
+        self, directory: Path, texts: Sequence[tuple[str, str, str]], settings: Decontaminate, pieces: int = 1
+    ) -> None:
+        names: dict[str, int] = {}
+        self.item_of = np.array([names.setdefault(f"{group}/{item}", len(names)) for group, item, _ in texts], np.int32)
+        self.names = list(names)
+        cuts = [len(texts) * number // pieces for number in range(pieces + 1)]
+        self.pieces = [
+            write_piece(directory / f"p{start}-{end}", [text for _, _, text in texts[start:end]], settings.words)
+            for start, end in pairwise(cuts)
+        ]
+        self.items = contamination.build(self.pieces, self.item_of, settings, directory)
+
+    def look(self, documents: Sequence[str], **more: object) -> contamination.Look:
+        return contamination.look(self.items, documents, **more)
+
+    def hits(self, documents: Sequence[str], **more: object) -> list[tuple[int, str, float]]:
+        """Document, `<set>/<item>`, coverage."""
+        return [(hit.document, self.names[hit.item], hit.coverage) for hit in self.look(documents, **more).hits]
+
+    def covered(self, held: np.ndarray) -> list[int]:
+        """Words of each text in runs that are `held`."""
+        return [int(n) for piece in self.pieces for n in covered(piece, held, self.items.words)]

@@ -34,9 +34,8 @@ FILES = {
 
 
 @pytest.fixture
-def hub(monkeypatch, tmp_path):
+def hub(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     with hub_stub.serve() as served:
         monkeypatch.setattr("pipelines.acquire.remotes", lambda: {"hf": Hub(served.url)})
         yield served

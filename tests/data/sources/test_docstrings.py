@@ -55,7 +55,7 @@ TRAPS = [
     "def f(a=(1,\n2), b={1:\n2}):\n    'Doc.'\n    return a\ndef g():\n    'G.'",
     'def f():\n    x = """\ndef hidden():\n    \'Not code.\'\n"""\ndef g():\n    \'G.\'\n',
     "def f():\n x = foo(\n1, 2)\n return x\nclass A:\n 'A.'\n def g(self): return 1\n def h(self):\n  'H.'\n",
-    "def f(): return 1\nclass A:\n    'A.'\n    def g(self) -> 'x:y':  # a\n        # note\n\n        'G.'\n        g\n",
+    "def f(): return 1\nclass A:\n    'A.'\n    def g(self) -> 'x:y':  # a\n      # note\n\n      'G.'\n      g\n",
     "class A:\n '''\ndef no():\n pass\n '''\n def f(self):\n  ('not' 'plain')\n def g(self):\n  'a' 'b'\n",
     "def f():\n    'Doc.'; x = 1\n    return '#'\ndef g():\n  f'{1}'\ndef h():\n  b'bytes'\ndef i():\n  r'raw \\d'\n",
     "def f(\n    a: int,  # what:\n    b='):\\n',\n):\n    '''Doc.\n\n  text\n    '''\n\n# note\n    a\n\nx = 1\n",
@@ -124,3 +124,10 @@ def test_parameters_are_spelt_as_ast_unparse_does(parameters):
     function = ast.parse(source).body[0]
     assert isinstance(function, ast.FunctionDef)
     assert docstrings.docstrings(source.encode(), "m")[0][1] == f"def m.f({ast.unparse(function.args)})"
+
+
+def test_an_error_inside_a_function_is_not_noticed_and_one_outside_is():
+    source = b"def f():\n    'Doc.'\n    print 'Python 2'\n"
+    assert docstrings.docstrings(source, "m") == [("m.f", "def m.f()", "Doc.")]
+    with pytest.raises(SyntaxError):
+        docstrings.docstrings(source + b"print 'Python 2'\n", "m")

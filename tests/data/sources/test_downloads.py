@@ -86,6 +86,7 @@ class Dying(Place):
     def fetch(self, file, revision, target, note):
         target.write_bytes(self.files[file.path][:4])
         (target.parent / ".part.Ab1").write_bytes(b"half of a range")
+        (target.parent / ".part.hub" / "cache").mkdir(parents=True)
         os.kill(os.getpid(), signal.SIGKILL)
 
 place = Dying({"s3://b/rows.jsonl": b"some rows\\n"})
@@ -96,7 +97,7 @@ Downloads(Path(sys.argv[1]), {"s3": place}).take(Listed("s3://b/rows.jsonl", 10)
 def test_after_a_kill_the_next_run_cleans_up_and_fetches(tmp_path):
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT, check=False)
     assert done.returncode == -9
-    assert kept(tmp_path) == [".part", ".part.Ab1"]
+    assert kept(tmp_path) == [".part", ".part.Ab1", ".part.hub"]
     place = Place({FILE.path: DATA})
     assert Downloads(tmp_path, {"s3": place}).locked(FILE, place).read_bytes() == DATA
     assert kept(tmp_path) == [FILE.sha256]

@@ -93,11 +93,6 @@ def test_a_line_of_200_megabytes_is_not_read_to_its_end(read, nothing_written, t
     assert _memory() - before < 150
 
 
-def test_a_cell_of_200_megabytes_is_named(read, nothing_written, tmp_path):
-    pq.write_table(pa.table({"text": ["ok", "x" * 200_000_000]}), tmp_path / "a.parquet")
-    refused(read, nothing_written, "a.parquet", "16,000,000 bytes", sources=[source("a.parquet", "parquet")])
-
-
 def test_one_long_cell_among_short_ones_is_named_with_its_row(read, nothing_written, tmp_path):
     rows = [
         {"messages": [{"role": "user", "content": "q" * n}, {"role": "assistant", "content": "a"}]} for n in (1, 900)
@@ -117,6 +112,11 @@ def test_a_dictionary_that_repeats_a_long_text_does_not_fill_memory(read, tmp_pa
     assert _memory() - before < 400
 
 
+def test_a_cell_of_200_megabytes_is_named(read, nothing_written, tmp_path):
+    pq.write_table(pa.table({"text": ["ok", "x" * 200_000_000]}), tmp_path / "a.parquet")
+    refused(read, nothing_written, "a.parquet", "16,000,000 bytes", sources=[source("a.parquet", "parquet")])
+
+
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
 def test_a_truncated_parquet_file_is_named(read, nothing_written, tmp_path, share):
     pq.write_table(pa.table({"text": [f"row {n}" for n in range(1000)]}), tmp_path / "a.parquet")
@@ -134,7 +134,7 @@ def test_damage_in_the_pages_of_a_parquet_file_is_named(read, nothing_written, t
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "said"),
+    "case",
     [
         ({"text": "a"}, {"body": "a"}, ["b.jsonl:1", "no column `text`", "a.jsonl has it"]),
         ({"text": "a"}, {"text": 1}, ["b.jsonl has `text` as a number", "a.jsonl has `text` as a string"]),
@@ -144,7 +144,8 @@ def test_damage_in_the_pages_of_a_parquet_file_is_named(read, nothing_written, t
     ],
 )
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
-def test_mixed_schemas_name_both_files(read, nothing_written, tmp_path, first, second, said, kind):
+def test_mixed_schemas_name_both_files(read, nothing_written, tmp_path, case, kind):
+    first, second, said = case
     for name, row in (("a", first), ("b", second)):
         if kind == "jsonl":
             (tmp_path / f"{name}.jsonl").write_text(json.dumps(row))

@@ -47,8 +47,9 @@ SHAPES = [
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
-@pytest.mark.parametrize(("row", "shape", "roles"), SHAPES)
-def test_rows_are_recognised_and_become_turns(read, jsonl, tmp_path, row, shape, roles, kind):
+@pytest.mark.parametrize("case", SHAPES)
+def test_rows_are_recognised_and_become_turns(read, jsonl, tmp_path, case, kind):
+    row, shape, roles = case
     source = jsonl(row)
     if kind == "parquet":
         pq.write_table(pa.Table.from_pylist([row]), tmp_path / "rows.parquet")

@@ -7,6 +7,7 @@ that may hold a presigned address.
 """
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -62,7 +63,7 @@ class Hub:
         return Listing(tuple(found[name] for name in sorted(chosen)), commit)
 
     def fetch(self, file: Listed, revision: str | None, target: Path, note: Callable[[int], None]) -> None:
-        """Write a file of the commit `revision` to `target`; an interrupted download is carried on.
+        """Write a file of the commit `revision` to `target`; after a broken connection the library carries on.
 
         Raises:
             Refusal: if the commit or the file is no longer there.
@@ -70,16 +71,21 @@ class Hub:
         uri = _parsed(file.path)
         if not re.fullmatch(r"[0-9a-f]{40}", revision or ""):
             raise Refusal(f"{file.path}: not pinned to a commit ({revision}); pin it: slipway lock")
-        with _explained(f"{file.path} at commit {revision}"):
-            place = self._api.hf_hub_download(
-                uri.id,
-                uri.path_in_repo,
-                repo_type=uri.type,
-                revision=revision,
-                local_dir=target.parent / ".hub" / str(revision),
-                tqdm_class=_bar(note),
-            )
-        Path(place).replace(target)
+        begun = target.with_name(f"{target.name}.hub")
+        try:
+            with _explained(f"{file.path} at commit {revision}"):
+                place = self._api.hf_hub_download(
+                    uri.id,
+                    uri.path_in_repo,
+                    repo_type=uri.type,
+                    revision=revision,
+                    local_dir=begun,
+                    cache_dir=begun / "cache",  # not the user's, whose damaged copy would be taken for the hub's
+                    tqdm_class=_bar(note),
+                )
+            Path(place).replace(target)
+        finally:
+            shutil.rmtree(begun, ignore_errors=True)
 
 
 def _bar(note: Callable[[int], None]) -> Any:
@@ -105,6 +111,8 @@ def _parsed(path: str) -> Any:
         uri = parse_hf_uri(path)
     except HfUriError as error:
         raise UserError(f"{path}: {error}") from None
+    if {"..", "."} & set(uri.path_in_repo.split("/")):
+        raise Refusal(f"{path}: leads out of the repository; nothing was fetched")
     if uri.type not in ("dataset", "model"):
         raise UserError(f"{path}: is a {uri.type}; Slipway reads hf://datasets/owner/name and hf://owner/name")
     return uri

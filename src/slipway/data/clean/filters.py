@@ -41,6 +41,8 @@ class Filters:
         self.rejects: list[Reject] = []
         self.refused: Counter[str] = Counter()
         """Source to documents refused for their licence."""
+        self.cleaned = 0
+        """Documents from which hidden characters were taken out."""
         self.redactions: Counter[str] = Counter()
         self.failing: dict[str, list[str]] = {}
         """Kind of personal data that must not be there to ids of documents that hold it."""
@@ -91,6 +93,7 @@ class Filters:
         if hidden > _BINARY * len(row.text):
             self._reject(row, "text", "binary data", f"{hidden} of {len(row.text)} characters are control characters")
             return None
+        self.cleaned += 1
         if row.turns is not None:
             return _with_turns(row, [Turn(role, _HIDDEN.sub("", content)) for role, content in loaded(row.turns)])
         return _with_text(row, _HIDDEN.sub("", row.text))

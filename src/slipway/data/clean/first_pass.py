@@ -56,6 +56,8 @@ class Filtered:
     kept: int
     refused: Counter[str]
     """Source to documents refused for their licence."""
+    cleaned: int
+    """Documents from which control characters or direction marks were taken out."""
     redactions: Counter[str]
     failing: dict[str, list[str]]
     """Kind of personal data that must not be there to ids of documents that hold it."""
@@ -121,6 +123,7 @@ def filter_shard(shard: Shard) -> Filtered:
         documents_in=documents_in,
         kept=kept,
         refused=filters.refused,
+        cleaned=filters.cleaned,
         redactions=filters.redactions,
         failing=filters.failing,
         rejects=Counter((row.stage, row.reason) for row in filters.rejects),

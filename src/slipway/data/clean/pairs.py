@@ -10,6 +10,7 @@ import numpy as np
 from slipway.data.clean import held_out, similar
 from slipway.data.clean.bands import candidates, write_keys
 from slipway.data.clean.corpus import Corpus
+from slipway.data.clean.items import Text
 from slipway.data.clean.similar import Sets
 from slipway.data.clean.sketch import Bands
 from slipway.records import Similarity
@@ -47,7 +48,7 @@ class _Joining(NamedTuple):
 
 
 def find(  # noqa: PLR0917 - each of another type
-    corpus: Corpus, items: Sequence[held_out.Text], bands: Bands, settings: Prepare, scratch: Path, spread: Spread
+    corpus: Corpus, items: Sequence[Text], bands: Bands, settings: Prepare, scratch: Path, spread: Spread
 ) -> Pairs:
     """Compare the documents that stay, and the texts of task items, as far as a band of their sketches agrees."""
     files: list[tuple[Path, Sets]] = [(shard.file("keys.npy"), shard.sets) for shard in corpus.shards]

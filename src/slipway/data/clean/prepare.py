@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slipway.data.clean import canaries, duplicates, held_out, pairs, quality, split
+from slipway.data.clean import canaries, duplicates, held_out, items, pairs, quality, split
 from slipway.data.clean.corpus import BOILERPLATE, EXACT, LEAK, NEAR, Corpus
 from slipway.data.clean.first_pass import Filtered, Shard, filter_shard
 from slipway.data.clean.results import Results
@@ -69,7 +69,7 @@ def prepare(  # noqa: PLR0917 - each of another type
         corpus.turn_away(EXACT, copies.documents, copies.jaccard, copies.kept)
         _boilerplate(corpus, settings.quality, spread)
         step(2)
-        tasks = held_out.task_texts(root / "data" / "tasks")
+        tasks = items.task_texts(root / "data" / "tasks")
         similar_pairs = pairs.find(corpus, tasks, bands, settings, scratch, spread)
         _near_and_leaking(corpus, similar_pairs, settings)
         step(3)

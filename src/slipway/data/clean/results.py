@@ -77,7 +77,12 @@ class Results:
         return books
 
     def move(self, scratch: Path, data: Path) -> None:
-        """Put the finished tables in the place of the old ones."""
+        """Put the finished tables in the place of the old ones.
+
+        A kill between the two moves leaves the new `clean` beside the old `rejects`, or one of them missing. No harm
+        comes of it: the report, without which the stage has not run, is written after both, so the stage is run
+        again, and begins by removing the scratch directory that was left.
+        """
         for name in ("clean", REJECTS):
             if (data / name).exists():
                 (data / name).rename(scratch / f"old-{name}")
@@ -118,6 +123,7 @@ class Results:
             similarity=found.record,
             contamination=held_out.record(self.corpus, held, self.hits, settings.decontaminate),
             canaries=sum(canary.repeats for canary in self.planted),
+            cleaned=sum(one.cleaned for one in self.filtered),
         )
 
     def _check(self, settings: Prepare) -> None:

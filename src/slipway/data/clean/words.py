@@ -79,6 +79,11 @@ def starts_of(counts: np.ndarray) -> np.ndarray:
     return starts
 
 
+def spans(first: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """`counts[0]` numbers from `first[0]` on, then `counts[1]` from `first[1]` on, and so forth; int64."""
+    return np.repeat(first - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
+
+
 def plain(text: str) -> bytes:
     """UTF-8 in which only word characters and line ends are beyond ASCII letters; unspaced characters stand apart."""
     if text.isascii():
@@ -122,7 +127,7 @@ def _chunks(texts: Sequence[str]) -> Iterator[list[bytes]]:
         yield chunk
 
 
-def _powers(length: int) -> tuple[np.ndarray, np.ndarray]:
+def powers(length: int) -> tuple[np.ndarray, np.ndarray]:
     """BASE**i and BASE**-i for i below `length`, modulo 2**64."""
     if length > len(_known[0]):
         size = 1 << (length - 1).bit_length()
@@ -143,7 +148,7 @@ def _hashed(chunk: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.
     inside = lower != 0
     edges = np.flatnonzero(np.diff(inside, prepend=False))
     first, end = edges[::2], edges[1::2]
-    up, down = _powers(len(data))
+    up, down = powers(len(data))
     sums = np.zeros(len(data) + 1, np.uint64)
     np.cumsum(lower * up, out=sums[1:])
     found = (sums[end] - sums[first]) * down[first]
@@ -161,7 +166,7 @@ def _lines(
     words_before = np.concatenate([[0], words_until[:-1]])
     sizes = np.diff(breaks, prepend=-1)
     filled = words_until > words_before
-    up, down = _powers(len(hashes) + 1)
+    up, down = powers(len(hashes) + 1)
     sums = np.zeros(len(hashes) + 1, np.uint64)
     np.cumsum(hashes * up[:-1], out=sums[1:])
     found = (sums[words_until[filled]] - sums[words_before[filled]]) * down[words_before[filled]]

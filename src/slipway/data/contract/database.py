@@ -5,6 +5,8 @@ user's SQL, which is part of a contract that may come from elsewhere, can look a
 What does not fit into memory goes to a temporary directory that is removed afterwards.
 """
 
+# ruff: noqa: S608  the SQL is the contract's own and its users'; `database` shuts it in
+
 import os
 import tempfile
 from collections.abc import Iterator, Sequence

@@ -80,7 +80,7 @@ def distance(ours: Mapping[Any, int], theirs: Mapping[Any, int]) -> float | None
 
     if not sum(ours.values()) or not sum(theirs.values()):
         return None
-    names = sorted(ours.keys() | theirs.keys(), key=lambda name: json.dumps(name))
+    names = sorted(ours.keys() | theirs.keys(), key=json.dumps)
     shares = [[mixture.get(name, 0) / sum(mixture.values()) for name in names] for mixture in (ours, theirs)]
     if shares[0] == shares[1]:
         return 0.0

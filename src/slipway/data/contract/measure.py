@@ -6,14 +6,16 @@ memory depends on the number of documents and not on their length, and DuckDB mo
 Lengths are Unicode code points. Copies are texts with equal 64-bit hash.
 """
 
-from collections import Counter
+# ruff: noqa: S608  the SQL is the contract's own and its users'; `database` shuts it in
+
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from slipway.data.contract.database import as_bit, check_own, culprit, figure
-from slipway.data.contract.drift import Baseline
+from slipway.data.contract.drift import Baseline, drift
 from slipway.data.contract.language import PREFIX, UNKNOWN, Languages, Sampled, languages, type_token_ratio
 from slipway.data.contract.suite import Line
 from slipway.errors import UserError
@@ -57,7 +59,9 @@ class Measured:
         return self.languages.characters
 
 
-def measure(connection: "duckdb.DuckDBPyConnection", lines: Sequence[Line], settings: Validate) -> Measured:
+def measure(
+    connection: "duckdb.DuckDBPyConnection", lines: Sequence[Line], settings: Validate, baseline: Baseline | None = None
+) -> Measured:
     """Fill the table `rows` of the connection (see `database.opened`) and compute everything the contract asks.
 
     Raises:
@@ -81,38 +85,35 @@ def measure(connection: "duckdb.DuckDBPyConnection", lines: Sequence[Line], sett
             f"UPDATE rows SET fails = fails | {1 << bit}::UBIGINT WHERE rowid IN (SELECT unnest($rows))",
             {"rows": others},
         )
-    return _figures(connection, lines, settings, bits, told, type_token_ratio(sample))
+    measured = _figures(connection, lines, settings, bits=bits, told=told, diversity=type_token_ratio(sample))
+    return _drifted(measured, lines, baseline)
 
 
 def _all(connection: "duckdb.DuckDBPyConnection", query: str) -> list[Any]:
     return connection.execute(query).fetchall()
 
 
-def _scan(
-    connection: "duckdb.DuckDBPyConnection", lines: Sequence[Line], bits: dict[str, int], one_in: int
-) -> None:
+def _scan(connection: "duckdb.DuckDBPyConnection", lines: Sequence[Line], bits: dict[str, int], one_in: int) -> None:
     """The one pass: read the shards into the table `rows`, in their order."""
     import duckdb
 
     for name, value in _CODED.items():
-        connection.execute(
-            f"CREATE TYPE {name}_code AS ENUM (SELECT DISTINCT {value} FROM documents WHERE {value} IS NOT NULL ORDER BY 1)"
-        )
+        known = f"SELECT DISTINCT {value} AS value FROM documents WHERE value IS NOT NULL ORDER BY value"
+        connection.execute(f"CREATE TYPE {name}_code AS ENUM ({known})")
     fails = " | ".join(as_bit(line.condition, bits[line.name]) for line in lines if line.condition)
+    sampled = f"CASE WHEN hash(id) % {one_in} = 0 AND text IS NOT NULL THEN left(text, {PREFIX}) END"
     codes = ", ".join(f"({value})::{name}_code AS {name}" for name, value in _CODED.items())
     try:
         connection.execute(
-            f"CREATE TEMP TABLE rows AS SELECT hash(id) AS id_hash, hash(text) AS text_hash, "
-            f"coalesce(characters, 0)::UINTEGER AS characters, {codes}, turns IS NOT NULL OR shape <> 'text' AS spoken, "
-            f"{fails} AS fails, "
-            f"CASE WHEN hash(id) % {one_in} = 0 AND text IS NOT NULL THEN left(text, {PREFIX}) END AS sample FROM documents"
+            "CREATE TEMP TABLE rows AS SELECT hash(id) AS id_hash, hash(text) AS text_hash, "
+            f"coalesce(characters, 0)::UINTEGER AS characters, {codes}, "
+            f"turns IS NOT NULL OR coalesce(shape <> 'text', true) AS spoken, {fails} AS fails, {sampled} AS sample "
+            "FROM documents"
         )
     except duckdb.Error as error:
         if fault := culprit(connection, [line.own for line in lines if line.own and line.condition]):
             raise fault from None
-        raise UserError(
-            f"data/raw cannot be read: {' '.join(str(error).split())[:500]}. Run acquire again"
-        ) from None
+        raise UserError(f"data/raw cannot be read: {' '.join(str(error).split())[:500]}. Run acquire again") from None
 
 
 def _mark_repeated(connection: "duckdb.DuckDBPyConnection", bits: dict[str, int]) -> None:
@@ -142,6 +143,7 @@ def _figures(
     connection: "duckdb.DuckDBPyConnection",
     lines: Sequence[Line],
     settings: Validate,
+    *,
     bits: dict[str, int],
     told: Languages,
     diversity: float | None,
@@ -151,7 +153,7 @@ def _figures(
     by_licence = dict(_all(connection, _BY.format("licence", "count(*)")))
     by_label = dict(_all(connection, _BY.format("label", "count(*)")))
     conversations = _all(connection, "SELECT count(*) FROM rows WHERE spoken")[0][0]
-    statistics = _statistics(connection)
+    statistics, histogram = _lengths(connection)
     documents, characters = int(statistics["documents"]), int(statistics["characters"])
     failing = _failing(connection, bits)
     shares: dict[str, float | None] = {name: count / documents for name, count in failing.items()}
@@ -186,25 +188,45 @@ def _figures(
         "conversations": float(conversations),
     } | ({} if diversity is None else {"type_token_ratio": diversity})
     return Measured(
-        documents, facts, failing, shares, dict(sorted(statistics.items())), _histogram(connection),
+        documents, facts, failing, shares, dict(sorted(statistics.items())), histogram,
         by_source, by_licence, by_label, told, not_run=not_run,
     )  # fmt: skip
 
 
-def _statistics(connection: "duckdb.DuckDBPyConnection") -> dict[str, float]:
-    quantiles = (5, 25, 50, 75, 95)
-    found = _all(
-        connection,
-        "SELECT count(*), sum(characters), min(characters), max(characters), avg(characters), "
-        f"quantile_disc(characters, {[q / 100 for q in quantiles]}) FROM rows",
-    )[0]
-    names = ("documents", "characters", "characters_shortest", "characters_longest", "characters_mean")
-    figures = dict(zip(names, map(float, found[:5]), strict=True))
-    return figures | {f"characters_p{q}": float(value) for q, value in zip(quantiles, found[5], strict=True)}
+def _lengths(connection: "duckdb.DuckDBPyConnection") -> tuple[dict[str, float], tuple[tuple[int, int], ...]]:
+    """Figures of the lengths, and their histogram: columns that double in width, from the first to the last in use."""
+    rows = _all(connection, "SELECT characters, count(*) FROM rows GROUP BY characters ORDER BY characters")
+    lengths, counts = np.array(rows, np.int64).T
+    until = np.cumsum(counts)
+    documents, characters = int(until[-1]), int(lengths @ counts)
+    figures = {
+        "documents": documents,
+        "characters": characters,
+        "characters_shortest": int(lengths[0]),
+        "characters_longest": int(lengths[-1]),
+        "characters_mean": characters / documents,
+    }
+    for percent in (5, 25, 50, 75, 95):  # the smallest length that this share of the documents does not exceed
+        figures[f"characters_p{percent}"] = int(lengths[np.searchsorted(until, documents * percent / 100)])
+    # frexp gives the exact exponent: 2**(e-1) <= n < 2**e; 0 has exponent 0.
+    bins = np.bincount(np.frexp(lengths.astype(np.float64))[1], weights=counts).astype(int).tolist()
+    first = next(number for number, count in enumerate(bins) if count)
+    histogram = tuple((2 ** (n - 1) if n else 0, bins[n]) for n in range(first, len(bins)))
+    return {name: float(value) for name, value in figures.items()}, histogram
 
 
-def _histogram(connection: "duckdb.DuckDBPyConnection") -> tuple[tuple[int, int], ...]:
-    """Columns that double in width, from the first that is not empty to the last."""
-    query = "SELECT CASE characters WHEN 0 THEN 0 ELSE 1 + floor(log2(characters))::INTEGER END AS bin, count(*) FROM rows"
-    counts = Counter(dict(_all(connection, f"{query} GROUP BY bin")))
-    return tuple((2 ** (n - 1) if n else 0, counts[n]) for n in range(min(counts), max(counts) + 1))
+def _drifted(measured: Measured, lines: Sequence[Line], baseline: Baseline | None) -> Measured:
+    """With the distances to the baseline, or the reason why there are none."""
+    found = drift(measured, baseline.report) if baseline else {}
+    missing = "the recipe names no baseline (validate.baseline)"
+    if baseline:
+        missing = "this data or the baseline has nothing to compare"
+    asked = {line.name: line.figure for line in lines if line.figure.startswith("drift_")}
+    not_run = {name: missing for name, about in asked.items() if about.removeprefix("drift_") not in found}
+    return replace(
+        measured,
+        baseline=baseline,
+        drift=found,
+        facts=measured.facts | {f"drift_{about}": value for about, value in found.items()},
+        not_run=measured.not_run | not_run,
+    )

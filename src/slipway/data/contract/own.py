@@ -50,7 +50,9 @@ def own(directory: Path) -> tuple[Own, ...]:
     """
     if not directory.is_dir():
         return ()
-    odd = [p.name for p in sorted(directory.iterdir()) if p.suffix not in (".yaml", ".md") and not p.name.startswith(".")]
+    odd = [
+        p.name for p in sorted(directory.iterdir()) if p.suffix not in (".yaml", ".md") and not p.name.startswith(".")
+    ]
     if odd:
         raise UserError(f"{directory.name}/{odd[0]}: an expectation is a file *.yaml; {_HELP}")
     return tuple(_read(path) for path in sorted(directory.glob("*.yaml")))

@@ -21,7 +21,8 @@ def shard_columns(directory: Path) -> dict[Path, str]:
             schema = pq.read_schema(path)
         except (pa.ArrowException, OSError) as error:
             raise UserError(
-                f"data/raw/{path.name} is no complete parquet file ({' '.join(str(error).split())[:200]}); run acquire again"
+                f"data/raw/{path.name} is no complete parquet file ({' '.join(str(error).split())[:200]}); "
+                "run acquire again"
             ) from None
         found[path] = ", ".join(f"{column.name} {column.type}" for column in schema)
     if not found:

@@ -7,19 +7,21 @@ row, has its column in `checks`: the share of rows for which it is not true, so 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from slipway.data.contract.own import Own
 from slipway.data.documents import Document
 from slipway.errors import UserError
 from slipway.settings import Validate
 
+DRIFT = "little drift in "
 MOST = 56
 """Lines with a condition: a row's verdict is kept as the bits of one 64-bit number."""
 _CONTROL = (*(code for code in range(1, 32) if code not in (9, 10, 12, 13)), 127)
 _C1 = r"regexp_matches(text, '[\x{80}-\x{9f}]')"
+_KNOWN = "('system', 'user', 'assistant', 'tool')"
 _ROLES = {
-    "chat": "len(roles) > 0 AND len(list_filter(roles, lambda r: r NOT IN ('system', 'user', 'assistant', 'tool'))) = 0",
+    "chat": f"len(roles) > 0 AND len(list_filter(roles, lambda r: r NOT IN {_KNOWN})) = 0",
     "completion": "roles = ['prompt', 'completion']",
     "preference": "len(roles) > 2 AND roles[-2:] = ['chosen', 'rejected']",
 }
@@ -61,31 +63,17 @@ def percent(share: float) -> str:
     return f"{100 * share:.4g} %"
 
 
-def _rows(
-    name: str,
-    column: str | None,
-    condition: str | None,
-    share: float,
-    remedy: str = "",
-    own: Own | None = None,
-    marks: Literal["", "language", "conversation"] = "",
-) -> Line:
+def _rows(name: str, column: str | None, condition: str | None, share: float, **more: Any) -> Line:
+    """A line about rows, of which `share` may break it."""
     bound = f"for all but {percent(share)} of the documents" if share else "for every document"
-    extra = {"remedy": remedy} if remedy else {}
     return Line(
-        name=name, table="checks", figure=name, bound=bound, column=column, high=share, condition=condition, own=own,
-        marks=marks, **extra,
-    )  # fmt: skip
+        name=name, table="checks", figure=name, bound=bound, column=column, high=share, condition=condition, **more
+    )
 
 
-def _most(name: str, figure: str, high: float, bound: str, column: str | None = None, remedy: str = "") -> Line:
-    extra = {"remedy": remedy} if remedy else {}
-    return Line(name=name, table="facts", figure=figure, bound=bound, column=column, high=high, **extra)
-
-
-def _least(name: str, figure: str, low: float, bound: str, column: str | None = None, remedy: str = "") -> Line:
-    extra = {"remedy": remedy} if remedy else {}
-    return Line(name=name, table="facts", figure=figure, bound=bound, column=column, low=low, **extra)
+def _fact(name: str, figure: str, bound: str, column: str | None = None, **more: Any) -> Line:
+    """A line about one figure."""
+    return Line(name=name, table="facts", figure=figure, bound=bound, column=column, **more)
 
 
 def columns_in_words() -> str:
@@ -116,14 +104,15 @@ def _beyond_ascii(found: str) -> str:
 def _encoding(settings: Validate) -> list[Line]:
     allowed = settings.encoding
     control = " OR ".join(f"contains(text, chr({code}))" for code in _CONTROL)
+    bidi, private = r"[\x{202a}-\x{202e}\x{2066}-\x{2069}]", r"[\x{e000}-\x{f8ff}\x{f0000}-\x{10ffff}]"
     return [
         _rows("no NUL characters", "text", "coalesce(NOT contains(text, chr(0)), true)", allowed.nul),
         _rows(
             "no characters that turn the direction of text",
             "text",
-            _beyond_ascii(r"regexp_matches(text, '[\x{202a}-\x{202e}\x{2066}-\x{2069}]')"),
+            _beyond_ascii(f"regexp_matches(text, '{bidi}')"),
             allowed.bidi,
-            "remove U+202A to U+202E and U+2066 to U+2069, or raise validate.encoding.bidi for right-to-left text",
+            remedy="remove U+202A to U+202E and U+2066 to U+2069, or raise validate.encoding.bidi for such scripts",
         ),
         _rows(
             "few control characters",
@@ -136,68 +125,127 @@ def _encoding(settings: Validate) -> list[Line]:
             "text",
             _beyond_ascii("contains(text, chr(65533))"),
             allowed.replacement,
-            "read the source in the encoding that it was written in",
+            remedy="read the source in the encoding that it was written in",
         ),
         _rows(
             "few private-use characters",
             "text",
-            _beyond_ascii(r"regexp_matches(text, '[\x{e000}-\x{f8ff}\x{f0000}-\x{10ffff}]')"),
+            _beyond_ascii(f"regexp_matches(text, '{private}')"),
             allowed.private_use,
         ),
     ]
 
 
-def _facts(settings: Validate) -> list[Line]:
-    classes, drift = settings.classes, settings.drift
-    lines = [
-        _most(
-            "no source dominates", "share_of_largest_source", settings.max_largest_source,
-            f"at most {percent(settings.max_largest_source)} of the characters each", "source",
-            "add text from elsewhere, or raise validate.max_largest_source",
+def _diversity(settings: Validate) -> list[Line]:
+    classes = settings.classes
+    return [
+        _fact(
+            "no source dominates",
+            "share_of_largest_source",
+            f"at most {percent(settings.max_largest_source)} of the characters each",
+            "source",
+            high=settings.max_largest_source,
+            remedy="add text from elsewhere, or raise validate.max_largest_source",
         ),
-        _least(
-            "the text is diverse", "type_token_ratio", settings.min_type_token_ratio,
-            f"at least {settings.min_type_token_ratio:g} different words per word, in runs of 1,000 words", "text",
-            "look for templates and repeated text, or lower validate.min_type_token_ratio",
+        _fact(
+            "the text is diverse",
+            "type_token_ratio",
+            f"at least {settings.min_type_token_ratio:g} different words per word, in runs of 1,000 words",
+            "text",
+            low=settings.min_type_token_ratio,
+            remedy="look for templates and repeated text, or lower validate.min_type_token_ratio",
         ),
-        _most(
-            "no class dominates", "share_of_largest_class", classes.largest,
-            f"at most {percent(classes.largest)} of the labelled documents", "label", "add documents of other classes",
+        _fact(
+            "no class dominates",
+            "share_of_largest_class",
+            f"at most {percent(classes.largest)} of the labelled documents",
+            "label",
+            high=classes.largest,
+            remedy="add documents of other classes, or raise validate.classes.largest",
         ),
-        _least(
-            "no class is rare", "share_of_smallest_class", classes.smallest,
-            f"at least {percent(classes.smallest)} of the labelled documents", "label", "add documents of that class",
+        _fact(
+            "no class is rare",
+            "share_of_smallest_class",
+            f"at least {percent(classes.smallest)} of the labelled documents",
+            "label",
+            low=classes.smallest,
+            remedy="add documents of that class, or lower validate.classes.smallest",
         ),
-    ]  # fmt: skip
-    for about, high in (("length", drift.length), ("source", drift.source), ("language", drift.language),
-                        ("licence", drift.licence)):  # fmt: skip
-        lines.append(
-            _most(
-                f"little drift in {about}", f"drift_{about}", high,
-                f"a Jensen-Shannon distance of at most {high:g} to the baseline",
-                remedy=f"look at the comparison in reports/validate.html; if the change is meant, raise "
-                f"validate.drift.{about} or name a newer baseline",
-            )  # fmt: skip
+    ]
+
+
+def _drift(settings: Validate) -> list[Line]:
+    return [
+        _fact(
+            f"{DRIFT}{about}",
+            f"drift_{about}",
+            f"a Jensen-Shannon distance of at most {high:g} to the baseline",
+            high=high,
+            remedy=f"compare both in reports/validate.html; if the change is meant, raise validate.drift.{about} or name "
+            "a newer validate.baseline",
         )
-    return lines
+        for about, high in settings.drift.model_dump().items()
+    ]
 
 
 def _own(found: Sequence[Own]) -> list[Line]:
     lines = []
     for own in found:
+        more = {"own": own} | ({"remedy": own.remedy} if own.remedy else {})
         if own.rows is not None:
-            lines.append(_rows(own.name, None, own.rows, own.at_most_share, own.remedy or "", own))
+            lines.append(_rows(own.name, None, own.rows, own.at_most_share, **more))
             continue
         bounds = [f"at least {own.at_least:g}"] * (own.at_least is not None)
         bounds += [f"at most {own.at_most:g}"] * (own.at_most is not None)
-        extra = {"remedy": own.remedy} if own.remedy else {}
-        lines.append(
-            Line(
-                name=own.name, table="facts", figure=f"own: {own.name}", bound=" and ".join(bounds),
-                low=own.at_least, high=own.at_most, own=own, **extra,
-            )  # fmt: skip
-        )
+        figure = f"own: {own.name}"
+        lines.append(_fact(own.name, figure, " and ".join(bounds), low=own.at_least, high=own.at_most, **more))
     return lines
+
+
+def _documents(settings: Validate) -> list[Line]:
+    """Columns, ids, lengths and what belongs to each document."""
+    low, high = settings.min_characters, settings.max_characters
+    present = {"id": "an id", "text": "text", "source": "a source", "group": "a group"}
+    return [
+        Line(
+            name="every shard has the columns of a document",
+            table="shards",
+            figure="columns",
+            bound="names and types",
+            allowed=(columns_in_words(),),
+            remedy="run acquire again; its shards are not to be edited",
+        ),
+        _fact(
+            "enough documents",
+            "documents",
+            f"at least {settings.min_documents:,}",
+            low=settings.min_documents,
+            remedy="add documents, or lower validate.min_documents",
+        ),
+        *(_rows(f"every document has {what}", name, f'"{name}" IS NOT NULL', 0) for name, what in present.items()),
+        _rows("ids are unique", "id", None, 0, remedy="give every row its own id"),
+        _rows(
+            f"texts have {low:,} to {high:,} characters",
+            "text",
+            f"characters IS NULL OR characters BETWEEN {low} AND {high}",
+            settings.max_outside_length,
+            remedy="correct the source, or change validate.min_characters, max_characters or max_outside_length",
+        ),
+        _rows(
+            "a signature is the first line of its text",
+            "signature",
+            "signature IS NULL OR coalesce(starts_with(text, signature || chr(10)), false)",
+            0,
+        ),
+        _rows(
+            "conversations are well-formed",
+            "turns",
+            _conversation(),
+            0,
+            marks="conversation",
+            remedy="turns is a JSON list of [role, content]; text is the contents with an empty line between",
+        ),
+    ]
 
 
 def suite(settings: Validate, own: Sequence[Own]) -> tuple[Line, ...]:
@@ -206,37 +254,36 @@ def suite(settings: Validate, own: Sequence[Own]) -> tuple[Line, ...]:
     Raises:
         UserError: for two lines with one name, or more lines about rows than a row's verdict can hold.
     """
-    low, high = settings.min_characters, settings.max_characters
-    length = f"characters IS NULL OR characters BETWEEN {low} AND {high}"
-    other = ", ".join(settings.languages) or "any language"
+    languages = ", ".join(settings.languages) or "the recipe's languages"
     lines = [
-        Line(
-            name="every shard has the columns of a document", table="shards", figure="columns", bound="names and types",
-            allowed=(columns_in_words(),), remedy="run acquire again; its shards are not to be edited",
-        ),
-        _least(
-            "enough documents", "documents", settings.min_documents, f"at least {settings.min_documents:,}",
-            remedy="add documents, or lower validate.min_documents",
-        ),
-        *(_rows(f"every document has {'an' if c == 'id' else 'a'} {c}" if c != "text" else "every document has text",
-                c, f'"{c}" IS NOT NULL', 0) for c in ("id", "text", "source", "group")),
-        _rows("ids are unique", "id", None, 0, "give every row its own id"),
-        _rows(f"texts have {low:,} to {high:,} characters", "text", length, settings.max_outside_length),
+        *_documents(settings),
         *_encoding(settings),
-        _rows("a signature is the first line of its text", "signature",
-              "signature IS NULL OR coalesce(starts_with(text, signature || chr(10)), false)", 0),
-        _rows("conversations are well-formed", "turns", _conversation(), 0,
-              "turns is a JSON list of [role, content]; text is the contents with an empty line between",
-              marks="conversation"),
-        _rows("sources state a licence", "licence", "licence IS NOT NULL", settings.max_without_licence,
-              "find out the licence and state it in acquire.sources, or raise validate.max_without_licence"),
-        _rows(f"documents are in {other}", "text", None, settings.max_other_language,
-              "leave the documents out, or add the language to validate.languages", marks="language"),
-        _rows("few exact copies", "text", None, settings.max_duplicate_share,
-              "remove the copies at their source (prepare removes them too), or raise validate.max_duplicate_share"),
-        *_facts(settings),
+        _rows(
+            "sources state a licence",
+            "licence",
+            "licence IS NOT NULL",
+            settings.max_without_licence,
+            remedy="find out the licence and state it in acquire.sources, or raise validate.max_without_licence",
+        ),
+        _rows(
+            f"documents are in {languages}",
+            "text",
+            None,
+            settings.max_other_language,
+            marks="language",
+            remedy="leave the documents out, or add the language to validate.languages",
+        ),
+        _rows(
+            "few exact copies",
+            "text",
+            None,
+            settings.max_duplicate_share,
+            remedy="remove the copies at their source (prepare removes them too), or raise validate.max_duplicate_share",
+        ),
+        *_diversity(settings),
+        *_drift(settings),
         *_own(own),
-    ]  # fmt: skip
+    ]
     return _checked(lines)
 
 

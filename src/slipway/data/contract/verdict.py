@@ -1,92 +1,134 @@
-"""The verdict on the raw data as a record, as a message, and as a page that needs no network."""
+"""The tables that the judge gets, and its verdict as a record and as a message."""
 
-from slipway import page as html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
 from slipway.data.contract.measure import Measured
+from slipway.data.contract.suite import Line, percent
+from slipway.errors import UserError
 from slipway.records import Expectation, ValidateReport
 
 
-def report(measured: Measured, expectations: tuple[Expectation, ...]) -> ValidateReport:
-    """The record; `passed` only if every expectation is met, and there is at least one."""
+class Answer(Protocol):
+    """What the judge says to one line."""
+
+    @property
+    def met(self) -> bool: ...
+    @property
+    def crashed(self) -> str | None: ...
+
+
+def shard_table(columns: Mapping[Path, str]) -> dict[str, list[Any]]:
+    """One row per shard."""
+    return {"shard": [path.name for path in columns], "columns": list(columns.values())}
+
+
+def tables(columns: Mapping[Path, str], measured: Measured) -> dict[str, dict[str, list[Any]]]:
+    """`shards`: one row per shard; `facts` and `checks`: one row, one column per figure or line."""
+    return {
+        "shards": shard_table(columns),
+        "facts": {name: [value] for name, value in measured.facts.items()},
+        "checks": {name: [share] for name, share in measured.shares.items()},
+    }
+
+
+def report(
+    lines: Sequence[Line], measured: Measured, answers: Mapping[str, Answer], rows: Mapping[str, tuple[str, ...]]
+) -> ValidateReport:
+    """The record; `rows` maps lines to the first ids that break them.
+
+    `passed` only if every line that was run is met, and there is at least one.
+    """
+    expectations = tuple(_expectation(line, measured, answers, rows) for line in lines)
+    ran = [item for item in expectations if item.status != "not run"]
     return ValidateReport(
-        passed=bool(expectations) and all(expectation.passed for expectation in expectations),
-        documents=len(measured.rows),
+        passed=bool(ran) and all(item.passed for item in ran),
+        documents=measured.documents,
         expectations=expectations,
         statistics=measured.statistics,
-        length_histogram=measured.histogram,
-        characters_by_source={
-            str(name): int(count)
-            for name, count in zip(measured.sources["source"], measured.sources["characters"], strict=True)
-        },
+        length_histogram=measured.length_histogram,
+        characters_by_source=measured.characters_by_source,
+        documents_by_licence=measured.documents_by_licence,
+        characters_by_language=measured.characters_by_language,
+        language_method=measured.languages.method,
+        documents_by_label=measured.documents_by_label,
+        baseline_sha256=measured.baseline.sha256 if measured.baseline else None,
+        drift=measured.drift,
     )
 
 
-def complaint(verdict: ValidateReport) -> str:
-    """One message that names every expectation not met, what was observed, and rows that fail it."""
-    lines = ["the raw data breaks its contract:"]
-    for item in verdict.expectations:
-        if not item.passed:
-            lines.append(f"  {item.name}: expected {item.bound}, observed {item.observed}")
-            if item.failing_ids:
-                more = (
-                    f" and {item.failing - len(item.failing_ids)} more" if item.failing > len(item.failing_ids) else ""
-                )
-                lines.append(f"    failing: {', '.join(item.failing_ids)}{more}")
-    lines.append(
-        "reports/validate.html quotes the rows. Correct the source and run `slipway lock`, "
-        "or change the bound in the section validate of params.yaml"
+def _expectation(
+    line: Line, measured: Measured, answers: Mapping[str, Answer], rows: Mapping[str, tuple[str, ...]]
+) -> Expectation:
+    common = {"name": line.name, "column": line.column, "bound": line.bound}
+    if reason := measured.not_run.get(line.name):
+        return Expectation(**common, status="not run", observed=reason, failing_ids=(), failing=0)
+    answer = answers[line.name]
+    failing = measured.failing.get(line.name, 0)
+    observed = f"the check itself failed: {answer.crashed}" if answer.crashed else _observed(line, measured, failing)
+    return Expectation(
+        **common,
+        status="met" if answer.met else "not met",
+        observed=observed,
+        failing_ids=rows.get(line.name, ()),
+        failing=failing,
     )
-    return "\n".join(lines)
 
 
-def _word(item: Expectation) -> str:
-    return "met" if item.passed else "not met"
+def _observed(line: Line, measured: Measured, failing: int) -> str:
+    if line.table == "shards":
+        return "the same in every shard" if not failing else f"others in {failing:,} shards"
+    if line.table == "checks":
+        share = measured.shares[line.name]
+        of = measured.languages.told if line.marks == "language" else measured.documents
+        return f"{failing:,} of {of:,} outside ({percent(share or 0)})"
+    value = measured.facts[line.figure]
+    if value is None:
+        return "null"
+    said = f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
+    if line.figure in ("share_of_largest_source", "share_of_largest_class", "share_of_smallest_class"):
+        counts = measured.documents_by_label if "class" in line.figure else measured.characters_by_source
+        pick = min if "smallest" in line.figure else max
+        return f"{percent(value)} ({pick(counts, key=lambda name: counts[name])})"
+    return said
 
 
-def page(verdict: ValidateReport, quoted: dict[str, str]) -> str:
-    """A self-contained HTML page; `quoted` maps ids of failing rows to the beginning of their text."""
-    broken = sum(not item.passed for item in verdict.expectations)
-    said = "the data keeps its contract" if verdict.passed else f"the data breaks its contract: {broken} not met"
-    statistics = verdict.statistics
-    summary = html.facts(
-        [
-            ("documents", verdict.documents),
-            ("characters", int(statistics["characters"])),
-            ("median length", int(statistics["characters_p50"])),
-            ("sources", int(statistics["sources"])),
-        ]
-    )
-    expectations = html.table(
-        ["verdict", "expectation", "bound", "observed", "rows outside"],
-        [
+def broken_shape(lines: Sequence[Line], columns: Mapping[Path, str], answer: Answer) -> UserError:
+    """The message when shards lack the columns of a document, so that nothing else can be asked."""
+    line = next(line for line in lines if line.table == "shards")
+    odd = [f"    {path.name}: {found}" for path, found in columns.items() if found not in (line.allowed or ())]
+    said = [f"    {answer.crashed}"] if answer.crashed else []
+    return UserError(
+        "\n".join(
             [
-                html.verdict(item.passed, _word(item)),
-                item.name,
-                item.bound,
-                item.observed,
-                item.failing,
+                f"the raw data breaks its contract, and nothing else could be asked of it:\n  {line.name}: expected",
+                f"    {(line.allowed or ('',))[0]}",
+                "  observed",
+                *odd[:20],
+                *said,
+                f"    {line.remedy}",
             ]
-            for item in verdict.expectations
-        ],
+        )
     )
-    by_size = sorted(verdict.characters_by_source.items(), key=lambda pair: (-pair[1], pair[0]))
-    sources = html.bars([name for name, _ in by_size[:30]], [count for _, count in by_size[:30]], unit="characters")
-    rows = [[item.name, name, quoted.get(name, "")] for item in verdict.expectations for name in item.failing_ids]
-    figures = html.table(["figure", "value"], [[name.replace("_", " "), value] for name, value in statistics.items()])
-    return html.render(
-        "Data contract",
-        "What the raw data was asked, and what it answered.",
-        [
-            html.Section("Verdict", html.paragraph(html.verdict(verdict.passed, said)) + summary),
-            html.Section(
-                "Expectations", expectations, "A bound with a share may be missed by some rows; they are counted."
-            ),
-            html.Section("Length of documents", html.histogram(verdict.length_histogram, "characters")),
-            html.Section("Characters by source", sources),
-            html.Section(
-                "Rows outside a bound",
-                html.table(["expectation", "row", "beginning of its text"], rows),
-                "At most 20 for each expectation, also where the share allows them.",
-            ),
-            html.Section("All figures", figures),
-        ],
+
+
+def complaint(verdict: ValidateReport, lines: Sequence[Line]) -> str:
+    """One message that names every expectation not met, what was observed, rows that fail it, and what to do."""
+    remedies = {line.name: line for line in lines}
+    said = ["the raw data breaks its contract:"]
+    for item in verdict.expectations:
+        if item.status != "not met":
+            continue
+        line = remedies[item.name]
+        where = f" ({line.own.path})" if line.own else ""
+        said.append(f"  {item.name}{where}: expected {item.bound}; observed {item.observed}")
+        if item.failing_ids:
+            more = f" and {item.failing - len(item.failing_ids):,} more" if item.failing > len(item.failing_ids) else ""
+            said.append(f"    rows: {', '.join(item.failing_ids)}{more}")
+        said.append(f"    remedy: {line.remedy}")
+    said.append(
+        "reports/validate.html quotes rows, reports/validate_rows.parquet names them all. A bound is in the section "
+        "validate of params.yaml or in expectations/"
     )
+    return "\n".join(said)

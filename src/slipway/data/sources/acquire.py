@@ -5,6 +5,7 @@ All is built aside and moved into place when it is complete, so a failure leaves
 """
 
 import contextlib
+import errno
 import json
 import shutil
 from collections import Counter
@@ -104,6 +105,13 @@ def _aside(data: Path) -> Iterator[Path]:
         yield aside
         for name in PLACES:
             (aside / name).replace(data / name)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UserError(
+            f"{data}: the disk is full ({error.strerror or error}); nothing was written. Free some space: while "
+            "it works, acquire needs about twice the size of the text unpacked"
+        ) from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

@@ -20,21 +20,27 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH = 4096
+BATCH_CHARACTERS = 4_000_000
 PLACE = "place"
 
 
 def write_part(path: Path, documents: Iterable[tuple[Document, str]]) -> None:
-    """Write documents, each with the place it comes from, as an arrow file; memory holds 4,096 of them."""
+    """Write documents, each with the place it comes from, as an arrow file.
+
+    Memory holds 4,096 of them, or fewer with 4 million characters and one more.
+    """
     import pyarrow as pa
 
     columns = schema().append(pa.field(PLACE, pa.string()))
     rows: list[tuple] = []
+    characters = 0
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, columns) as writer:
         for document, place in documents:
             rows.append((*document, place))
-            if len(rows) == BATCH:
+            characters += len(document.text)
+            if len(rows) == BATCH or characters >= BATCH_CHARACTERS:
                 writer.write_batch(_batch(rows, columns))
-                rows = []
+                rows, characters = [], 0
         if rows:
             writer.write_batch(_batch(rows, columns))
 
@@ -50,7 +56,8 @@ def read_part(path: Path) -> Iterator["pa.RecordBatch"]:
     """The batches of a part."""
     import pyarrow as pa
 
-    with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
+    # Not mapped: mapped pages would count as memory of this process until the whole part is read.
+    with pa.OSFile(str(path)) as source, pa.ipc.open_file(source) as file:
         for number in range(file.num_record_batches):
             yield file.get_batch(number)
 

@@ -69,8 +69,11 @@ class Downloads:
                 f"{listed.path}: has {listed.bytes:,} bytes, but {self._kept} has {free:,} free, of which "
                 f"{SPARE:,} are left alone; make room there"
             )
-        for stray in self._kept.glob(".part*"):  # also those that the library of a killed run began
-            stray.unlink()
+        for stray in self._kept.glob(".part*"):  # also what the library of a killed run began
+            if stray.is_dir():
+                shutil.rmtree(stray)
+            else:
+                stray.unlink()
         part, done = self._kept / ".part", 0
 
         def note(more: int) -> None:

@@ -58,8 +58,8 @@ def check_schemas(source: FileSource, files: Sequence[Held], limits: Limits) -> 
             named = held.path
         wanted = _columns(source, _shape(source, found), found)
         if missing := [column for column in wanted if column not in found]:
-            other = f" ({named} has it)" if missing[0] in first else ""
-            raise UserError(_missing(missing[0], list(found), where) + other)
+            elsewhere = f" ({named} has it)" if missing[0] in first else ""
+            raise UserError(_missing(missing[0], list(found), where) + elsewhere)
         needed = {column: found[column] for column in wanted if found[column] != "null"}
         first = first or needed
         for column in sorted(needed.keys() | first.keys()):

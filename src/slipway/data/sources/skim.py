@@ -43,8 +43,8 @@ _HEADER = re.compile(
 )  # fmt: skip
 _DOCSTRING = re.compile(rb"[ ]+[rRuU]?(?:" + _STRING + rb")[ ]*(?:" + _COMMENT + rb")?(?=\n|\Z)", re.DOTALL)
 _NO_DOCSTRING = re.compile(rb"[ ]+(?![rRuU]?[\"'])[\w@]")
-_UNSURE = re.compile(rb"[\t\r\f\x00]")
-"""Characters that make columns or lines ambiguous."""
+_UNSURE = (b"\t", b"\r", b"\f", b"\0")
+"""Bytes that make columns or lines ambiguous."""
 _MARK = b"\xef\xbb\xbf"
 
 
@@ -56,7 +56,7 @@ def _body(indent: int) -> re.Pattern[bytes]:
 
 def skim(data: bytes) -> bytes | None:
     """`data` with the bodies of functions cut out, docstrings kept; None if it has to be read as a whole."""
-    if _UNSURE.search(data) or any(b"coding" in line for line in data.split(b"\n", 2)[:2]):
+    if any(byte in data for byte in _UNSURE) or any(b"coding" in line for line in data.split(b"\n", 2)[:2]):
         return None
     data = b"\n" + data.removeprefix(_MARK)
     kept: list[bytes] = []

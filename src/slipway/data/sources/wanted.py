@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from slipway.data.sources import links
 from slipway.errors import UserError
 from slipway.files import Listed, Listing
 from slipway.recipe import Recipe
@@ -150,11 +151,12 @@ def local(want: Want, root: Path) -> list[str]:
     if place.is_file():
         return [Path(want.path).as_posix()]
     if place.is_dir():
-        found = [path for path in place.rglob("*") if path.name.endswith(suffixes) and path.is_file()]
+        found = links.checked(place.rglob("*"), want.path, root, suffixes)
+        found = [path for path in found if path.name.endswith(suffixes)]
         hint = f"holds no file that ends in {' or '.join(suffixes)}; give a glob for other names"
     else:
         try:
-            found = [path for path in root.glob(want.path) if path.is_file()]
+            found = links.checked(root.glob(want.path), want.path, root, suffixes)
         except (ValueError, NotImplementedError) as error:
             raise UserError(f"{where} is no path or glob inside the project: {error}") from None
         hint = "matches no file; it may be a file, a directory or a glob, relative to the project"
