@@ -54,6 +54,7 @@ def recipe(default: dict) -> dict:
     values["prepare"]["licences"] = [*values["prepare"]["licences"], "CC-BY-4.0"]
     values["prepare"]["test_share"] = values["prepare"]["validation_share"] = 0.1
     values["tokenize"] = {"vocabulary": 400}
+    values["validate"] |= {"min_documents": 100, "min_type_token_ratio": 0.0}
     return values
 
 

@@ -123,7 +123,7 @@ def judge(tables: Mapping[str, Mapping[str, Sequence[Any]]], asked: Sequence[Ask
     context.enable_analytics(enable=False)
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
     pandas = context.data_sources.add_pandas("memory")
-    answers = {}
+    answers: dict[str, Answer] = {}
     for table, columns in tables.items():
         lines = [line for line in asked if line.table == table]
         try:

@@ -124,7 +124,7 @@ class Obligation(Record):
 
 
 class ContaminationHit(Record):
-    """A training document that was rejected because it holds an item."""
+    """A training or validation document that was rejected because it holds an item."""
 
     item: str
     """`<set>/<item>`: the set is a task file's name, `test` or `validation`."""
@@ -135,7 +135,7 @@ class ContaminationHit(Record):
 
 
 class Contamination(Record):
-    """Training data against the very items that evaluation and gate use."""
+    """Training and validation data against the very items that evaluation and gate use."""
 
     words: int
     """Length of a run."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from slipway.data.clean import prepare
+from slipway.data.clean import prepare, split
 from slipway.data.clean.canaries import plant
 from slipway.data.clean.split import SPLITS
 from slipway.data.documents import schema
@@ -105,6 +105,7 @@ def test_every_document_is_somewhere_with_a_reason_and_a_pointer(cleaned, recipe
     assert Counter(row["stage"] for row in rejects) == +Counter(report.rejects_by_step)
     assert report.licences_refused == {"silent": 1, "viral": 1}
     assert report.redactions == {"email": 1}
+    assert report.cleaned == 1
     kept = {row["id"] for rows in splits.values() for row in rows if row["source"] != "canary"}
     assert kept | {row["id"] for row in rejects} == {row.id for row in _corpus()} | {"s#leak"}
 
@@ -136,6 +137,48 @@ def test_the_contamination_is_listed(cleaned):
     assert report.contamination.items["quiz"] == 1
     assert report.contamination.too_short["quiz"] == 1
     assert report.contamination.residual["quiz"] == 0
+
+
+def _groups(recipe, side: int) -> list[str]:
+    """Names of groups that belong on a side."""
+    shares = recipe.prepare.test_share, recipe.prepare.validation_share
+    return [name for name in map("g{}".format, range(400)) if split.side(17, name, *shares) == side]
+
+
+def test_validation_is_cleaned_of_tasks_and_test_and_training_of_all_three(recipe, tmp_path):
+    rows = [document(f"s#{n:03}", prose(n), f"m{n // 3}") for n in range(600)]
+    train, validation, test = (_groups(recipe, side) for side in (split.TRAIN, split.VALIDATION, split.TEST))
+    held = {name: prose("held", name, words=60) for name in ("test", "validation")}
+
+    def around(*inside: str) -> str:
+        return " ".join([prose("before", *inside, words=90), *inside, prose("after", *inside, words=90)])
+
+    rows += [
+        document("test", held["test"], test[0]),
+        document("validation", held["validation"], validation[0]),
+        document("test-task", around(QUESTION, "right answer"), test[1]),
+        document("validation-task", around(QUESTION, "right answer", "too"), validation[1]),
+        document("validation-near", f"{QUESTION} right answer", validation[2]),
+        document("validation-test", f"{held['test']} {prose('v', words=200)}", validation[3]),
+        document("train-task", around(QUESTION, "right answer", "as well"), train[0]),
+        document("train-test", around(held["test"], "again"), train[1]),
+        document("train-validation", around(held["validation"]), train[2]),
+        document("train-gone", around(prose("v", words=200)), train[3]),
+        document("test-validation", around(held["validation"], "more"), test[2]),
+    ]
+    report = _prepared(recipe, tmp_path, rows, parts=4)
+    found = {row["id"]: row["collided_with"] for row in read(tmp_path, "rejects", "rejects")}
+    assert found == {
+        "validation-task": "quiz/q1",
+        "validation-near": "quiz/q1",
+        "validation-test": "test/test",
+        "train-task": "quiz/q1",
+        "train-test": "test/test",
+        "train-validation": "validation/validation",
+    }
+    assert report.contamination.documents_rejected == len(found)
+    # What was turned away itself is no item of validation any more.
+    assert report.contamination.items == {"quiz": 1, **{name: report.splits[name] for name in ("test", "validation")}}
 
 
 def read_hits(root):

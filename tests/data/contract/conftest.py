@@ -75,9 +75,7 @@ def judged(tmp_path) -> Callable[..., Judged]:
             measured = contract.measure(database, lines, chosen, earlier)
             rows = contract.write_rows(database, tmp_path / "reports" / "validate_rows.parquet", lines)
             asked = [line for line in lines if line.name not in measured.not_run]
-            report = contract.report(
-                lines, measured, judge(contract.tables(columns, measured), asked), rows
-            )
+            report = contract.report(lines, measured, judge(contract.tables(columns, measured), asked), rows)
             quoted = contract.quotes(database, [name for item in report.expectations for name in item.failing_ids])
         page = contract.page(report, lines, quoted, earlier)
         message = contract.complaint(report, lines)

@@ -154,7 +154,7 @@ def test_classes(judged):
     assert (found["no class is rare"].status, found["no class is rare"].observed) == ("met", "10 % (b)")
     assert judged(data, classes=Classes(smallest=0.2))["no class is rare"].status == "not met"
     assert found.report.documents_by_label == {"a": 36, "b": 4}
-    assert 'Labels</h2>' in found.page
+    assert "Labels</h2>" in found.page
 
 
 def _record(report, stage: str = "validate") -> str:
@@ -183,7 +183,7 @@ def test_drift_is_measured_against_the_earlier_record(judged, tmp_path):
 def test_a_baseline_that_is_no_record_is_named(tmp_path, content):
     path = tmp_path / "validate.json"
     path.write_text(content)
-    with pytest.raises(UserError, match="validate.baseline: old.json is not"):
+    with pytest.raises(UserError, match=r"validate.baseline: old.json is not"):
         contract.baseline(path, "old.json")
     with pytest.raises(UserError, match="run acquire again"):
         contract.baseline(tmp_path / "missing.json", "old.json")
@@ -279,7 +279,9 @@ def test_a_truncated_shard_is_named(tmp_path):
 
 
 def test_a_shard_with_broken_pages_is_an_error_and_not_half_a_verdict(tmp_path):
-    rows = [row | {"text": TEXT.format(n=json.dumps([n * k for k in range(50)]))} for n, row in enumerate(documents(200))]
+    rows = [
+        row | {"text": TEXT.format(n=json.dumps([n * k for k in range(50)]))} for n, row in enumerate(documents(200))
+    ]
     raw = write(tmp_path, rows)
     path = raw / "documents-00000.parquet"
     data = bytearray(path.read_bytes())
@@ -287,5 +289,8 @@ def test_a_shard_with_broken_pages_is_an_error_and_not_half_a_verdict(tmp_path):
     path.write_bytes(data)
     settings = Validate()
     lines = contract.suite(settings, ())
-    with contract.opened(list(contract.shard_columns(raw))) as database, pytest.raises(UserError, match="cannot be read"):
+    with (
+        contract.opened(list(contract.shard_columns(raw))) as database,
+        pytest.raises(UserError, match="cannot be read"),
+    ):
         contract.measure(database, lines, settings)

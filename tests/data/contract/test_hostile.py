@@ -1,5 +1,7 @@
 """Values that nobody expects, and memory that does not grow with the text."""
 
+# ruff: noqa: S608
+
 import duckdb
 import pyarrow.parquet as pq
 from hypothesis import HealthCheck, given, settings

@@ -1,5 +1,7 @@
 """A team's own expectations: evaluated with the others, shut in, and blamed by name when they are wrong."""
 
+# ruff: noqa: S608
+
 from pathlib import Path
 
 import duckdb
@@ -52,8 +54,8 @@ def test_null_is_not_true(mine, judged):
     [("at_least: 4\nat_most: 4", "met"), ("at_least: 5", "not met"), ("at_most: 3.5", "not met")],
 )
 def test_a_figure_is_judged_by_its_bounds(mine, judged, bounds, status):
-    mine(f"name: sources\nfigure: count(DISTINCT source)\n{bounds}\n")
-    found = judged(documents())["sources"]
+    mine(f"name: my sources\nfigure: count(DISTINCT source)\n{bounds}\n")
+    found = judged(documents())["my sources"]
     assert (found.status, found.observed) == (status, "4")
 
 
@@ -78,17 +80,17 @@ def test_a_figure_that_is_null_is_not_met(mine, judged):
     ],
 )
 def test_files_that_are_no_expectation(mine, text, message):
-    with pytest.raises(UserError, match="expectations/mine.yaml") as caught:
+    with pytest.raises(UserError, match=r"expectations/mine.yaml") as caught:
         contract.own(mine(text))
     assert message in str(caught.value)
 
 
 def test_other_files_and_names_taken(mine):
     directory = mine("name: ids are unique\nrows: 'true'\n")
-    with pytest.raises(UserError, match="mine.yaml: the contract has a line `ids are unique` already"):
+    with pytest.raises(UserError, match=r"mine.yaml: the contract has a line `ids are unique` already"):
         contract.suite(Validate(), contract.own(directory))
     mine("x", "mine.yml")
-    with pytest.raises(UserError, match="expectations/mine.yml: an expectation is a file"):
+    with pytest.raises(UserError, match=r"expectations/mine.yml: an expectation is a file"):
         contract.own(directory)
 
 
@@ -105,12 +107,12 @@ def test_more_lines_than_bits(mine):
         ("nonsense(text)", "nonsense does not exist"),
         ("text", "must be true or false, but is of type VARCHAR"),
         ("no_such_column = 1", "no_such_column"),
-        ("true), (false", "found 2"),
+        ("true), (false", "Parser Error"),
         ("true) AS value FROM documents WHERE (false", "Parser Error"),
-        ("true); DROP VIEW documents; --", "several statements"),
-        ("COPY (SELECT 1) TO '/tmp/slipway-own.csv'", "Parser Error"),
+        ("true); DROP VIEW documents; --", "Parser Error"),
+        ("COPY (SELECT 1) TO 'slipway-own.csv'", "Parser Error"),
         ("avg(characters) > 3", "GROUP BY"),
-        ("unnest([true, false])", "UNNEST"),
+        ("unnest([true, false])", "one value per row, but gives 80 for 40"),
         ("(SELECT count(*) FROM read_csv('/etc/passwd')) > 0", "disabled by configuration"),
         ("(SELECT count(*) FROM read_text('/etc/passwd')) > 0", "disabled by configuration"),
         ("(SELECT count(*) FROM glob('/etc/*')) > 0", "disabled by configuration"),
@@ -120,10 +122,10 @@ def test_more_lines_than_bits(mine):
 )
 def test_sql_that_is_wrong_or_reaches_out_is_blamed(mine, judged, sql, said):
     mine(f"name: mine\nrows: |-\n  {sql}\n")
-    with pytest.raises(UserError, match="expectations/mine.yaml") as caught:
+    with pytest.raises(UserError, match=r"expectations/mine.yaml") as caught:
         judged(documents())
     assert said in str(caught.value)
-    assert not Path("/tmp/slipway-own.csv").exists()
+    assert not Path("slipway-own.csv").exists()
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,7 @@ def test_sql_that_is_wrong_or_reaches_out_is_blamed(mine, judged, sql, said):
 )
 def test_figures_that_are_wrong_or_reach_out_are_blamed(mine, judged, sql, said):
     mine(f"name: mine\nfigure: |-\n  {sql}\nat_least: 0\n")
-    with pytest.raises(UserError, match="expectations/mine.yaml") as caught:
+    with pytest.raises(UserError, match=r"expectations/mine.yaml") as caught:
         judged(documents())
     assert said in str(caught.value)
 

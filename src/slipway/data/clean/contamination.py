@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slipway.data.clean.phrases import SHORTEST, Piece, Runs, chunks, distinct
+from slipway.data.clean.phrases import SHORTEST, Piece, Runs, chunks, distinct, located
 from slipway.data.clean.postings import Postings, flags_of, merge
 from slipway.data.clean.words import Words, words
 from slipway.settings import Decontaminate
@@ -96,11 +96,9 @@ def _held(items: Items, table: Postings, texts: Words) -> tuple[np.ndarray, np.n
         likely = np.flatnonzero((flags >> flags_of(run)) & 1)
         document = np.searchsorted(texts.starts, places[likely], side="right") - 1
         inside = places[likely] + length <= texts.starts[document + 1]
-        document, wanted = document[inside], run[likely[inside]]
-        number = np.minimum(np.searchsorted(table.runs, wanted), len(table.runs) - 1)
-        is_run = table.runs[number] == wanted
-        documents.append(document[is_run])
-        found.append(number[is_run])
+        is_run, number = located(run[likely[inside]], table.runs)
+        documents.append(document[inside][is_run])
+        found.append(number)
     return np.concatenate(documents), np.concatenate(found)
 
 

@@ -86,11 +86,11 @@ def reject_holders(
 
     def hits(side: int, below: int | None, gone: Sequence[int]) -> tuple[list[tuple], np.ndarray]:
         work = _work(corpus, side, directory, _Scan, index, below, gone)
-        rows, held = [], [np.empty(0, np.uint64)]
+        rows, held = [], np.empty(0, np.uint64)
         for item, (found, more) in zip(work, spread(_scan, work), strict=True):
             rows += [(items.name(hit.item), item.first + hit.document, hit.coverage, "words") for hit in found]
-            held.append(more)
-        return _turn_away(corpus, rows, HOLDS_ITEM), distinct(np.concatenate(held))
+            held = distinct(np.append(held, more)) if len(more) else held
+        return _turn_away(corpus, rows, HOLDS_ITEM), held
 
     rows, _ = hits(VALIDATION, items.validation_from, ())
     gone = len(items.tasks) + np.flatnonzero(corpus.fate[items.documents] != STAYS)
@@ -155,10 +155,12 @@ def _piece(work: _Texts) -> Piece:
 
 
 def _scan(work: _Scan) -> contamination.Look:
-    """Hits by row, and what the other rows hold of the items."""
+    """Hits by row, and, of training documents, what the other rows hold of the items."""
     found = contamination.look(work.items, _read(work), work.below, work.gone)
     rows = np.flatnonzero(work.chosen)
-    return found._replace(hits=[hit._replace(document=int(rows[hit.document])) for hit in found.hits])
+    hits = [hit._replace(document=int(rows[hit.document])) for hit in found.hits]
+    # A validation document holds all of its own runs, and nobody asks for them.
+    return contamination.Look(hits, found.held if work.below is None else found.held[:0])
 
 
 class _Covering(NamedTuple):

@@ -91,7 +91,7 @@ def covered(piece: Piece, held: np.ndarray, longest: int) -> np.ndarray:
     sizes = piece.sizes()
     length, counts = _shape(sizes, longest)
     starts = starts_of(sizes)
-    is_held = among(np.fromfile(file(piece.path, "runs"), np.uint64), held)
+    is_held, _ = located(np.fromfile(file(piece.path, "runs"), np.uint64), held)
     begins = spans(starts[:-1], counts)[is_held]
     ends = begins + np.repeat(length, counts)[is_held]
     places = int(starts[-1]) + 1
@@ -105,11 +105,15 @@ def _shape(sizes: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
     return length, np.where(sizes >= SHORTEST, sizes - length + 1, 0)
 
 
-def among(values: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Bool per value: whether `table`, which is sorted, holds it."""
-    if not len(table):
-        return np.zeros(len(values), bool)
-    return table[np.minimum(np.searchsorted(table, values), len(table) - 1)] == values
+def located(values: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of the values that `table`, which is sorted, holds: their places among the values, and in the table."""
+    # In order: a search through a large table is then four times as fast, as it stays in the cache.
+    order = np.argsort(values)
+    wanted = values[order]
+    at = np.searchsorted(table, wanted)
+    at[at == len(table)] = 0
+    is_held = table[at] == wanted if len(table) else np.zeros(len(at), bool)
+    return order[is_held], at[is_held]
 
 
 def distinct(values: np.ndarray) -> np.ndarray:

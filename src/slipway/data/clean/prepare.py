@@ -1,8 +1,8 @@
 """The stage: the passes over the shards, what joins them, the books that must balance, and the files.
 
 1. Every shard by itself: licence, length, characters, personal data, quality; fingerprints and sketches (`filters`).
-2. All documents: exact duplicates, lines that very many share, near duplicates, and whatever in training is too similar
-   to a held-out document or holds a task item.
+2. All documents: exact duplicates, lines that very many share, near duplicates, and whatever in training or
+   validation is too similar to a document held out from it, or holds one or a task item.
 3. Every shard again: its documents to the output they belong to (`output`).
 
 What is large lies in a scratch directory beside the data, which is removed at the end and on failure; the

@@ -91,15 +91,17 @@ def _fault(own: Own, message: str) -> UserError:
     return UserError(f"{own.path}: {' '.join(message.split())}; see expectations/README.md")
 
 
-def culprit(connection: "duckdb.DuckDBPyConnection", owns: Sequence[Own]) -> UserError | None:
-    """Which user's condition fails while it runs, if one does: each is run alone."""
+def culprit(connection: "duckdb.DuckDBPyConnection", owns: Sequence[Own], documents: int) -> UserError | None:
+    """Which user's condition fails while it runs, or gives not one value per row; each is run alone."""
     import duckdb
 
     for own in owns:
         try:
-            connection.execute(f"SELECT count(*) FROM ({statement_of(own)}) WHERE value").fetchall()
+            values = connection.execute(f"SELECT count(*), count_if(value) FROM ({statement_of(own)})").fetchall()[0][0]
         except duckdb.Error as error:
             return _fault(own, str(error))
+        if values != documents:
+            return _fault(own, f"`rows` must give one value per row, but gives {values:,} for {documents:,}")
     return None
 
 

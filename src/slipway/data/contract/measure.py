@@ -17,7 +17,7 @@ import numpy as np
 from slipway.data.contract.database import as_bit, check_own, culprit, figure
 from slipway.data.contract.drift import Baseline, drift
 from slipway.data.contract.language import PREFIX, UNKNOWN, Languages, Sampled, languages, type_token_ratio
-from slipway.data.contract.suite import Line
+from slipway.data.contract.line import Line
 from slipway.errors import UserError
 from slipway.settings import Validate
 
@@ -74,7 +74,7 @@ def measure(
     documents = connection.execute("SELECT count(*) FROM documents").fetchall()[0][0]
     if not documents:
         raise UserError("data/raw holds no document; check acquire.sources in params.yaml, then run acquire again")
-    _scan(connection, lines, bits, max(1, documents // settings.sample))
+    _scan(connection, lines, bits, documents, max(1, documents // settings.sample))
     _mark_repeated(connection, bits)
     sample = [Sampled(*row) for row in _all(connection, _SAMPLE)]
     told = languages(sample, documents)
@@ -93,7 +93,9 @@ def _all(connection: "duckdb.DuckDBPyConnection", query: str) -> list[Any]:
     return connection.execute(query).fetchall()
 
 
-def _scan(connection: "duckdb.DuckDBPyConnection", lines: Sequence[Line], bits: dict[str, int], one_in: int) -> None:
+def _scan(
+    connection: "duckdb.DuckDBPyConnection", lines: Sequence[Line], bits: dict[str, int], documents: int, one_in: int
+) -> None:
     """The one pass: read the shards into the table `rows`, in their order."""
     import duckdb
 
@@ -103,6 +105,7 @@ def _scan(connection: "duckdb.DuckDBPyConnection", lines: Sequence[Line], bits: 
     fails = " | ".join(as_bit(line.condition, bits[line.name]) for line in lines if line.condition)
     sampled = f"CASE WHEN hash(id) % {one_in} = 0 AND text IS NOT NULL THEN left(text, {PREFIX}) END"
     codes = ", ".join(f"({value})::{name}_code AS {name}" for name, value in _CODED.items())
+    mine = [line.own for line in lines if line.own and line.condition]
     try:
         connection.execute(
             "CREATE TEMP TABLE rows AS SELECT hash(id) AS id_hash, hash(text) AS text_hash, "
@@ -111,9 +114,11 @@ def _scan(connection: "duckdb.DuckDBPyConnection", lines: Sequence[Line], bits: 
             "FROM documents"
         )
     except duckdb.Error as error:
-        if fault := culprit(connection, [line.own for line in lines if line.own and line.condition]):
+        if fault := culprit(connection, mine, documents):
             raise fault from None
         raise UserError(f"data/raw cannot be read: {' '.join(str(error).split())[:500]}. Run acquire again") from None
+    if _all(connection, "SELECT count(*) FROM rows")[0][0] != documents:
+        raise culprit(connection, mine, documents) or RuntimeError("the pass did not give one row per document")
 
 
 def _mark_repeated(connection: "duckdb.DuckDBPyConnection", bits: dict[str, int]) -> None:

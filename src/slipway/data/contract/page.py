@@ -6,7 +6,8 @@ from markupsafe import Markup
 
 from slipway import page as html
 from slipway.data.contract.drift import Baseline
-from slipway.data.contract.suite import DRIFT, Line, percent
+from slipway.data.contract.line import Line, percent
+from slipway.data.contract.suite import DRIFT
 from slipway.records import Expectation, ValidateReport
 
 _BARS = 20
@@ -57,7 +58,7 @@ def _verdict(verdict: ValidateReport) -> Markup:
 
 
 def _expectations(items: Sequence[Expectation], lines: Sequence[Line]) -> Markup:
-    rows = []
+    rows: list[list[html.Cell]] = []
     for item, line in zip(items, lines, strict=True):
         name: Markup | str = item.name
         if line.own:
@@ -135,5 +136,5 @@ def _rows(verdict: ValidateReport, quoted: Mapping[str, str]) -> html.Section:
 
 
 def _figures(verdict: ValidateReport) -> html.Section:
-    rows = [[name.replace("_", " "), value] for name, value in verdict.statistics.items()]
+    rows: list[list[html.Cell]] = [[name.replace("_", " "), value] for name, value in verdict.statistics.items()]
     return html.Section("All figures", html.table(["figure", "value"], rows))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slipway.data.contract.suite import Line
+from slipway.data.contract.line import Line
 from slipway.patterns import redact
 
 if TYPE_CHECKING:
@@ -71,7 +71,13 @@ def _names(names: Sequence[str], pattern: int) -> list[str]:
 
 
 def _collect(
-    shown: dict[str, list[str]], names: Sequence[str], ids: Any, fails: np.ndarray, patterns: Sequence[int], *, start: int
+    shown: dict[str, list[str]],
+    names: Sequence[str],
+    ids: Any,
+    fails: np.ndarray,
+    patterns: Sequence[int],
+    *,
+    start: int,
 ) -> None:
     there = functools.reduce(operator.or_, patterns, 0)
     for bit, name in enumerate(names):

@@ -1,14 +1,9 @@
-"""The contract as a list of lines: what is asked, of which figure, and within which bounds.
-
-A line never decides anything. It names a column of a table (`facts`, `checks` or `shards`) and the bounds that
-the judge holds the column's values against. A line with a `condition`, an SQL expression that is true for a good
-row, has its column in `checks`: the share of rows for which it is not true, so null counts as broken.
-"""
+"""The contract as a list of lines: the recipe's section `validate` and the files in `expectations/`, in one order."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from slipway.data.contract.line import Line, about_figure, about_rows, percent
 from slipway.data.contract.own import Own
 from slipway.data.documents import Document
 from slipway.errors import UserError
@@ -25,55 +20,6 @@ _ROLES = {
     "completion": "roles = ['prompt', 'completion']",
     "preference": "len(roles) > 2 AND roles[-2:] = ['chosen', 'rejected']",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """One expectation of the contract."""
-
-    name: str
-    table: Literal["facts", "checks", "shards"]
-    figure: str
-    """Column of the table whose values are judged."""
-    bound: str
-    """The bounds in words."""
-    column: str | None = None
-    """Column of the documents that it is about."""
-    low: float | None = None
-    high: float | None = None
-    allowed: tuple[str, ...] | None = None
-    """All values that the figure may have, for a figure that is a string."""
-    condition: str | None = None
-    """SQL, true for a good row; None where rows are marked in another way, or not at all."""
-    remedy: str = "correct the source, then run `slipway lock`"
-    own: Own | None = None
-    """The user's file that it comes from."""
-
-    marks: Literal["", "language", "conversation"] = ""
-    """Lines that are not always run."""
-
-    @property
-    def marks_rows(self) -> bool:
-        """Whether it tells good rows from bad ones."""
-        return self.table == "checks"
-
-
-def percent(share: float) -> str:
-    """A share in words."""
-    return f"{100 * share:.4g} %"
-
-
-def _rows(name: str, column: str | None, condition: str | None, share: float, **more: Any) -> Line:
-    """A line about rows, of which `share` may break it."""
-    bound = f"for all but {percent(share)} of the documents" if share else "for every document"
-    return Line(
-        name=name, table="checks", figure=name, bound=bound, column=column, high=share, condition=condition, **more
-    )
-
-
-def _fact(name: str, figure: str, bound: str, column: str | None = None, **more: Any) -> Line:
-    """A line about one figure."""
-    return Line(name=name, table="facts", figure=figure, bound=bound, column=column, **more)
 
 
 def columns_in_words() -> str:
@@ -106,28 +52,28 @@ def _encoding(settings: Validate) -> list[Line]:
     control = " OR ".join(f"contains(text, chr({code}))" for code in _CONTROL)
     bidi, private = r"[\x{202a}-\x{202e}\x{2066}-\x{2069}]", r"[\x{e000}-\x{f8ff}\x{f0000}-\x{10ffff}]"
     return [
-        _rows("no NUL characters", "text", "coalesce(NOT contains(text, chr(0)), true)", allowed.nul),
-        _rows(
+        about_rows("no NUL characters", "text", "coalesce(NOT contains(text, chr(0)), true)", allowed.nul),
+        about_rows(
             "no characters that turn the direction of text",
             "text",
             _beyond_ascii(f"regexp_matches(text, '{bidi}')"),
             allowed.bidi,
             remedy="remove U+202A to U+202E and U+2066 to U+2069, or raise validate.encoding.bidi for such scripts",
         ),
-        _rows(
+        about_rows(
             "few control characters",
             "text",
             f"CASE WHEN {control} THEN false ELSE {_beyond_ascii(_C1)} END",
             allowed.control,
         ),
-        _rows(
+        about_rows(
             "few replacement characters",
             "text",
             _beyond_ascii("contains(text, chr(65533))"),
             allowed.replacement,
             remedy="read the source in the encoding that it was written in",
         ),
-        _rows(
+        about_rows(
             "few private-use characters",
             "text",
             _beyond_ascii(f"regexp_matches(text, '{private}')"),
@@ -139,7 +85,7 @@ def _encoding(settings: Validate) -> list[Line]:
 def _diversity(settings: Validate) -> list[Line]:
     classes = settings.classes
     return [
-        _fact(
+        about_figure(
             "no source dominates",
             "share_of_largest_source",
             f"at most {percent(settings.max_largest_source)} of the characters each",
@@ -147,7 +93,7 @@ def _diversity(settings: Validate) -> list[Line]:
             high=settings.max_largest_source,
             remedy="add text from elsewhere, or raise validate.max_largest_source",
         ),
-        _fact(
+        about_figure(
             "the text is diverse",
             "type_token_ratio",
             f"at least {settings.min_type_token_ratio:g} different words per word, in runs of 1,000 words",
@@ -155,7 +101,7 @@ def _diversity(settings: Validate) -> list[Line]:
             low=settings.min_type_token_ratio,
             remedy="look for templates and repeated text, or lower validate.min_type_token_ratio",
         ),
-        _fact(
+        about_figure(
             "no class dominates",
             "share_of_largest_class",
             f"at most {percent(classes.largest)} of the labelled documents",
@@ -163,7 +109,7 @@ def _diversity(settings: Validate) -> list[Line]:
             high=classes.largest,
             remedy="add documents of other classes, or raise validate.classes.largest",
         ),
-        _fact(
+        about_figure(
             "no class is rare",
             "share_of_smallest_class",
             f"at least {percent(classes.smallest)} of the labelled documents",
@@ -176,13 +122,13 @@ def _diversity(settings: Validate) -> list[Line]:
 
 def _drift(settings: Validate) -> list[Line]:
     return [
-        _fact(
+        about_figure(
             f"{DRIFT}{about}",
             f"drift_{about}",
             f"a Jensen-Shannon distance of at most {high:g} to the baseline",
             high=high,
-            remedy=f"compare both in reports/validate.html; if the change is meant, raise validate.drift.{about} or name "
-            "a newer validate.baseline",
+            remedy="compare both in reports/validate.html; if the change is meant, raise "
+            f"validate.drift.{about} or name a newer validate.baseline",
         )
         for about, high in settings.drift.model_dump().items()
     ]
@@ -191,14 +137,14 @@ def _drift(settings: Validate) -> list[Line]:
 def _own(found: Sequence[Own]) -> list[Line]:
     lines = []
     for own in found:
-        more = {"own": own} | ({"remedy": own.remedy} if own.remedy else {})
+        more: dict[str, Any] = {"own": own} | ({"remedy": own.remedy} if own.remedy else {})
         if own.rows is not None:
-            lines.append(_rows(own.name, None, own.rows, own.at_most_share, **more))
+            lines.append(about_rows(own.name, None, own.rows, own.at_most_share, **more))
             continue
-        bounds = [f"at least {own.at_least:g}"] * (own.at_least is not None)
-        bounds += [f"at most {own.at_most:g}"] * (own.at_most is not None)
+        stated = {"at least": own.at_least, "at most": own.at_most}
+        bound = " and ".join(f"{word} {value:g}" for word, value in stated.items() if value is not None)
         figure = f"own: {own.name}"
-        lines.append(_fact(own.name, figure, " and ".join(bounds), low=own.at_least, high=own.at_most, **more))
+        lines.append(about_figure(own.name, figure, bound, low=own.at_least, high=own.at_most, **more))
     return lines
 
 
@@ -215,29 +161,29 @@ def _documents(settings: Validate) -> list[Line]:
             allowed=(columns_in_words(),),
             remedy="run acquire again; its shards are not to be edited",
         ),
-        _fact(
+        about_figure(
             "enough documents",
             "documents",
             f"at least {settings.min_documents:,}",
             low=settings.min_documents,
             remedy="add documents, or lower validate.min_documents",
         ),
-        *(_rows(f"every document has {what}", name, f'"{name}" IS NOT NULL', 0) for name, what in present.items()),
-        _rows("ids are unique", "id", None, 0, remedy="give every row its own id"),
-        _rows(
+        *(about_rows(f"every document has {what}", name, f'"{name}" IS NOT NULL', 0) for name, what in present.items()),
+        about_rows("ids are unique", "id", None, 0, remedy="give every row its own id"),
+        about_rows(
             f"texts have {low:,} to {high:,} characters",
             "text",
             f"characters IS NULL OR characters BETWEEN {low} AND {high}",
             settings.max_outside_length,
             remedy="correct the source, or change validate.min_characters, max_characters or max_outside_length",
         ),
-        _rows(
+        about_rows(
             "a signature is the first line of its text",
             "signature",
             "signature IS NULL OR coalesce(starts_with(text, signature || chr(10)), false)",
             0,
         ),
-        _rows(
+        about_rows(
             "conversations are well-formed",
             "turns",
             _conversation(),
@@ -258,14 +204,14 @@ def suite(settings: Validate, own: Sequence[Own]) -> tuple[Line, ...]:
     lines = [
         *_documents(settings),
         *_encoding(settings),
-        _rows(
+        about_rows(
             "sources state a licence",
             "licence",
             "licence IS NOT NULL",
             settings.max_without_licence,
             remedy="find out the licence and state it in acquire.sources, or raise validate.max_without_licence",
         ),
-        _rows(
+        about_rows(
             f"documents are in {languages}",
             "text",
             None,
@@ -273,12 +219,12 @@ def suite(settings: Validate, own: Sequence[Own]) -> tuple[Line, ...]:
             marks="language",
             remedy="leave the documents out, or add the language to validate.languages",
         ),
-        _rows(
+        about_rows(
             "few exact copies",
             "text",
             None,
             settings.max_duplicate_share,
-            remedy="remove the copies at their source (prepare removes them too), or raise validate.max_duplicate_share",
+            remedy="remove the copies at their source, or raise validate.max_duplicate_share (prepare drops copies)",
         ),
         *_diversity(settings),
         *_drift(settings),

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from slipway.data.contract.line import Line, percent
 from slipway.data.contract.measure import Measured
-from slipway.data.contract.suite import Line, percent
 from slipway.errors import UserError
 from slipway.records import Expectation, ValidateReport
 
@@ -61,7 +61,7 @@ def report(
 def _expectation(
     line: Line, measured: Measured, answers: Mapping[str, Answer], rows: Mapping[str, tuple[str, ...]]
 ) -> Expectation:
-    common = {"name": line.name, "column": line.column, "bound": line.bound}
+    common: dict[str, Any] = {"name": line.name, "column": line.column, "bound": line.bound}
     if reason := measured.not_run.get(line.name):
         return Expectation(**common, status="not run", observed=reason, failing_ids=(), failing=0)
     answer = answers[line.name]
