@@ -81,8 +81,21 @@ def configure(architecture: dict[str, Any], vocabulary: int, sequence_length: in
         raise UserError(f"train.architecture: {config_class.__name__} refuses it: {' '.join(lines)}") from None
 
 
-def build(architecture: dict[str, Any], vocabulary: int, sequence_length: int, seed: int) -> Any:
+def build(
+    architecture: dict[str, Any],
+    vocabulary: int,
+    sequence_length: int,
+    seed: int,
+    special: dict[str, Any] | None = None,
+) -> Any:
     """A new float32 model; equal arguments give equal parameters, bit for bit.
+
+    Args:
+        architecture: the recipe's.
+        vocabulary: tokens.
+        sequence_length: positions.
+        seed: of the parameters.
+        special: ids that begin, end and fill a text, where the tokenizer says other than `SEPARATOR`.
 
     Raises:
         UserError: as `configure`, and if transformers cannot build the model from the configuration.
@@ -97,4 +110,5 @@ def build(architecture: dict[str, Any], vocabulary: int, sequence_length: int, s
         except (TypeError, ValueError, KeyError, RuntimeError, ImportError, AssertionError) as error:
             raise UserError(f"train.architecture: transformers cannot build it: {error}") from error
     model.config.use_cache = False
+    model.config.update(special or {})
     return model

@@ -64,8 +64,7 @@ class _Run:
         self.held_out = held_out.sample(max(1, VALIDATION_TOKENS // settings.sequence_length))
         if not self.held_out.learnt:
             raise UserError(f"{tokens}: no token of the validation split counts in the loss; add answers to it")
-        self.model = build(settings.architecture, self.data.vocabulary, settings.sequence_length, seed)
-        self.model.config.update(self.data.special)
+        self.model = build(settings.architecture, self.data.vocabulary, settings.sequence_length, seed, self.data.special)
         self.loss = make_loss(self.model)
         self.optimisers = Optimisers(self.model, settings)
         self.state = _State()

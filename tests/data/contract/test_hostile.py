@@ -79,7 +79,7 @@ def test_what_is_kept_of_a_document_does_not_depend_on_its_length(tmp_path):
 
 
 def test_it_works_in_little_memory(tmp_path, monkeypatch):
-    """300 MB of text under a limit of 100 MB: the shards are streamed."""
+    """27 MB of text in 5,000 rows under a limit of 100 MB for all of DuckDB."""
     from slipway.data.contract import database as room
 
     monkeypatch.setattr(room, "_MEMORY", "100MB")
