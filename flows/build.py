@@ -17,7 +17,7 @@ from prefect.futures import PrefectFuture
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows import graph, steps
+from flows import graph, hooks
 from flows.console import Lock, check_names, main, print_table
 from flows.graph import stale
 from flows.stages import Outcome, Stages, clean_up
@@ -135,15 +135,15 @@ def build(force: list[str] | None = None) -> dict[str, str]:
     with Lock(root):
         for name in clean_up(root):
             print(f"ended {name}, which a killed build had left running", flush=True)
-        steps.preflight()
-        steps.check_architecture()
-        run_id = steps.start_tracking()
+        hooks.preflight()
+        hooks.check_architecture()
+        run_id = hooks.start_tracking()
         try:
             rows = run_graph(root, frozenset(force or ()), {"SLIPWAY_MLFLOW_RUN_ID": run_id} if run_id else {})
         except BaseException:
-            steps.fail_tracking(run_id)
+            hooks.fail_tracking(run_id)
             raise
-        steps.finish_tracking(run_id, [row.stage for row in rows if row.result in {"cached", "restored"}])
+        hooks.finish_tracking(run_id, [row.stage for row in rows if row.result in {"cached", "restored"}])
     return {row.stage: row.result for row in rows}
 
 

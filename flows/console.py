@@ -69,10 +69,10 @@ def up_to_date(root: Path) -> bool:
     Raises:
         Refusal: if a source is not as `inputs.lock` says.
     """
-    from flows import steps
+    from flows import hooks
 
     # DVC does not watch what lies outside the project: a source may have changed though no stage is stale.
-    steps.preflight()
+    hooks.preflight()
     with Lock(root):
         clean_up(root)
         if graph.stale(root):

@@ -4,7 +4,6 @@ Every release step takes a `Context` and returns what the journal keeps. Each is
 make, takes that if it still holds, and makes it otherwise.
 """
 
-import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -205,49 +204,3 @@ def rescan(root: Path) -> dict[str, Any] | None:
         found = "\n".join(f"  {finding.rule}  {finding.path}: {finding.reason}" for finding in report.findings)
         raise Refusal(f"{verified.uri}: today's rules refuse what was released:\n{found}")
     return verified.model_dump(mode="json") | {"files_scanned": report.files_scanned}
-
-
-def preflight() -> None:
-    """Before a build: the recipe is valid and the sources hold what `inputs.lock` says."""
-    from slipway.adapters.inputs import pull
-    from slipway.data.sources.lock import check_lock
-    from slipway.data.sources.wanted import wants
-
-    recipe = load("params.yaml")
-    pull(Path.cwd(), [want.path for want in wants(recipe)])
-    check_lock(recipe, Path.cwd())
-
-
-def check_architecture() -> None:
-    """Before a build that takes a while: transformers knows every key of `train.architecture`."""
-    from slipway.model.build import configure
-
-    recipe = load("params.yaml")
-    vocabulary = recipe.tokenize.vocabulary or 1  # of a base tokenizer it is known when it is there
-    configure(recipe.train.architecture, vocabulary, recipe.train.sequence_length)
-
-
-def start_tracking() -> str | None:
-    """Open the build's run; its id, or None where `SLIPWAY_TRACKING=off` asks for no tracking."""
-    from slipway.adapters.tracking import start_build_run
-
-    if os.environ.get("SLIPWAY_TRACKING") == "off":
-        return None
-    recipe = load("params.yaml")
-    return start_build_run(Path.cwd(), recipe.name, recipe.model_dump(mode="json", by_alias=True))
-
-
-def fail_tracking(run_id: str | None) -> None:
-    """Close the run of a build that failed or was stopped."""
-    from slipway.adapters.tracking import fail_build_run
-
-    if run_id:
-        fail_build_run(Path.cwd(), run_id)
-
-
-def finish_tracking(run_id: str | None, cached: list[str]) -> None:
-    """Complete the build's run from its reports."""
-    from slipway.adapters.tracking import finish_build_run
-
-    if run_id:
-        finish_build_run(Path.cwd(), run_id, cached)

@@ -1,6 +1,6 @@
 """A four-stage project (a → b, c → d) in a directory, whose stages wait, fail or write as files in `control/` say.
 
-Real `dvc.yaml`, real DVC, real processes; only the wiring to MLflow and the lock of inputs (`flows.steps`) is
+Real `dvc.yaml`, real DVC, real processes; only the wiring to MLflow and the lock of inputs (`flows.hooks`) is
 replaced by functions that do nothing.
 """
 
@@ -39,13 +39,13 @@ with open(f"log/{name}", "a") as log:
 
 DRIVER = """
 import sys, types
-steps = types.ModuleType("flows.steps")
-steps.preflight = lambda: None
-steps.start_tracking = lambda: None
-steps.finish_tracking = lambda run_id, cached: None
-steps.fail_tracking = lambda run_id: None
-steps.check_architecture = lambda: None
-sys.modules["flows.steps"] = steps
+hooks = types.ModuleType("flows.hooks")
+hooks.preflight = lambda: None
+hooks.start_tracking = lambda: None
+hooks.finish_tracking = lambda run_id, cached: None
+hooks.fail_tracking = lambda run_id: None
+hooks.check_architecture = lambda: None
+sys.modules["flows.hooks"] = hooks
 """
 
 GRAPH = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}

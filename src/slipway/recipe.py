@@ -91,7 +91,9 @@ def _bounds(recipe: Recipe) -> list[str]:
         faults.append("tokenize.origin is base, but the recipe names no acquire.base")
     if "baseline" not in validate.model_fields_set:
         # DVC follows this one key, and stops at a key that is not there.
-        faults.append("validate.baseline: missing; write `baseline: null` if there is no earlier release to compare with")
+        faults.append(
+            "validate.baseline: missing; write `baseline: null` if there is no earlier release to compare with"
+        )
     if recipe.prepare.validation_share + recipe.prepare.test_share >= 1:
         faults.append("prepare.validation_share and prepare.test_share must leave something to train on")
     return faults

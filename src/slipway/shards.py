@@ -5,6 +5,7 @@ into place when it is complete.
 """
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,11 +22,14 @@ def shard_path(directory: Path, name: str, number: int) -> Path:
 
 def shards(directory: Path, name: str) -> list[Path]:
     """The shards of table `name`, in order; empty if there is none."""
-    return sorted(directory.glob(f"{name}-[0-9][0-9][0-9][0-9][0-9].parquet"))
+    pattern = re.compile(rf"{re.escape(name)}-(\d{{5,}})\.parquet")
+    found = ((pattern.fullmatch(path.name), path) for path in directory.glob(f"{name}-*.parquet"))
+    # From the hundred-thousandth on numbers have six digits, whose order by name is another.
+    return [path for _, path in sorted((int(match[1]), path) for match, path in found if match)]
 
 
 def write_shard(path: Path, table: "pa.Table") -> None:
-    """Write one shard, complete or not at all."""
+    """Write one shard, complete or not at all; a worker that is killed leaves a file that `remove_unfinished` removes."""
     import pyarrow.parquet as pq
 
     # A name of its own: two machines may write the same shard, if one was thought lost.
@@ -39,6 +43,12 @@ def write_shard(path: Path, table: "pa.Table") -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_unfinished(directory: Path) -> None:
+    """Remove what killed workers began and others wrote again: for who puts a finished directory in its place."""
+    for stray in directory.glob(".*.parquet.*"):
+        stray.unlink()
 
 
 def batches(

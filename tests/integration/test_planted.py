@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.data.clean.licences import permitted
+from slipway.data.clean.licences import obligations
 from slipway.data.clean.pii import scrub_all
 from slipway.errors import Refusal
 from slipway.patterns import KINDS, find, suspects
@@ -151,6 +151,6 @@ def test_clean_text_raises_few_alarms(clean):
 
 def test_a_non_commercial_source_in_an_apache_release():
     with pytest.raises(Refusal, match=r"hobby \(12 documents under CC-BY-NC-4.0; .*no commercial use") as refusal:
-        permitted("Apache-2.0", {("pydocs/numpy", "BSD-3-Clause"): 900, ("hobby", "CC-BY-NC-4.0"): 12})
+        obligations({("pydocs/numpy", "BSD-3-Clause"): 900, ("hobby", "CC-BY-NC-4.0"): 12}, "Apache-2.0")
     print(f"licence: {refusal.value}")
     assert "pydocs" not in str(refusal.value)

@@ -43,7 +43,15 @@ def write_index(directory: Path, splits: dict[str, list[dict]], **facts: object)
         whole = [{"learnt_bytes": 3 * file["learnt"], **file} for file in whole]
         sums = {name: sum(file[name] for file in whole) for name in ("tokens", "learnt", "learnt_bytes", "pairs")}
         found[split] = sums | {"shards": whole}
-    index = {"dtype": "uint16", "vocabulary": 300, "separator": 0, "stops": [0], "packing": "stream", "row_tokens": None, **facts}
+    index = {
+        "dtype": "uint16",
+        "vocabulary": 300,
+        "separator": 0,
+        "stops": [0],
+        "packing": "stream",
+        "row_tokens": None,
+        **facts,
+    }
     (directory / "index.json").write_text(json.dumps(index | {"splits": found}))
 
 

@@ -91,7 +91,7 @@ class Tokens:
         self.learnt_bytes: int = found["learnt_bytes"]
         """UTF-8 bytes of text in them."""
         self.length = length
-        self._seed = seed
+        self._seed, self._directory, self._split = seed, directory, split
         self._separator: int = index["separator"]
         self.special = {
             "bos_token_id": self._separator,
@@ -166,4 +166,7 @@ class Tokens:
     def sample(self, count: int) -> Batch:
         """At most `count` rows spread evenly over the split, always the same."""
         places = np.unique(np.linspace(0, self.rows - 1, min(count, self.rows)).astype(np.int64))
-        return self._take([int(place) * self.length for place in places])
+        batch = self._take([int(place) * self.length for place in places])
+        if not batch.learnt:
+            raise UserError(f"{self._directory}: no token of {self._split} counts in the loss; add answers to it")
+        return batch

@@ -12,7 +12,6 @@ from slipway.scan.subject import TEXT_LIMIT, Subject
 _DIRECTION = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _SCHEME = re.compile(r"(?i)(?:java|vb)script\s*:|data\s*:\s*(?:text/html|image/svg|application)")
-_EMAIL = re.compile(r"\b[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}\b")
 _CUT = "remove it here and make it invalid where it was issued"
 
 
@@ -107,8 +106,8 @@ def check_card(subject: Subject) -> Iterator[Finding]:
         yield subject.finding("card.html", f"holds raw HTML: {html[0][:40]!r}", "write it as Markdown, or as code")
     if found := _SCHEME.search(re.sub(r"[\x00-\x20]|&[^;\s]{1,12};", "", prose)):
         yield subject.finding("card.script", f"holds an address that runs a script: {found[0][:40]!r}", "remove it")
-    if found := _EMAIL.search(prose):
-        reason = f"holds an e-mail address ({found[0][:4]}…)"
+    if addresses := patterns.find(prose, ("email",)):
+        reason = f"holds an e-mail address ({prose[addresses[0].start :][:4]}…)"
         yield subject.finding("card.personal", reason, "name a page or a team instead of a person's address")
 
 

@@ -15,7 +15,7 @@ import pytest
 from slipway.data.clean import prepare, split
 from slipway.data.clean.canaries import plant
 from slipway.data.clean.split import SPLITS
-from slipway.data.documents import schema
+from slipway.data.documents import Turn, dumped, loaded, schema, text_of
 from slipway.errors import Refusal, UserError
 from slipway.files import digests
 from slipway.settings import Canaries, Pii, Quality
@@ -31,9 +31,9 @@ def _corpus() -> list:
     rows = [document(f"s#{n:03}", prose(n), f"m{n // 3}") for n in range(600)]
     return [
         *rows,
-        document("s#copy", prose(0).upper().replace(" ", "  "), "copies"),
-        document("s#near", prose(5, words=39) + " different", "copies"),
-        document("s#nearer", prose(5, words=38) + " different end", "copies"),
+        document("s#copy", prose(0).upper().replace(" ", "  "), "m0"),
+        document("s#near", prose(5, words=39) + " different", "m1"),
+        document("s#nearer", prose(5, words=38) + " different end", "m1"),
         document("s#gpl", prose("gpl"), licence="GPL-3.0-only", source="viral"),
         document("s#none", prose("none"), licence=None, source="silent"),
         document("s#short", "too short"),
@@ -252,8 +252,6 @@ def test_lines_that_very_many_documents_share_are_boilerplate(recipe, tmp_path):
 
 
 def test_documents_with_turns_are_scrubbed_turn_by_turn(recipe, tmp_path):
-    from slipway.data.documents import Turn, dumped, loaded, text_of
-
     turns = [Turn("user", "My address is ana@mail.example.org\x00."), Turn("assistant", prose("answer"))]
     rows = [document(f"s#{n:03}", prose(n)) for n in range(200)]
     rows.append(document("chat", text_of(turns), shape="chat", turns=dumped(turns)))

@@ -37,6 +37,7 @@ def test_a_document_never_changes_side_when_others_are_added(recipe, tmp_path_fa
     root = tmp_path_factory.mktemp("split")
     rows = [document(f"d{n:03}", prose(n), f"g{n // 2}") for n in range(200)]
     before = _sides(root, recipe, rows)
+    held_out = _held_out(root)
     # Copies, near copies and members of old groups among the new documents, with ids on either side of the old.
     new = [
         document(f"{data.draw(st.sampled_from('az'))}{n}", prose(like, words=39 + n % 2), f"g{group}")
@@ -45,6 +46,25 @@ def test_a_document_never_changes_side_when_others_are_added(recipe, tmp_path_fa
     after = _sides(root, recipe, rows + new)
     assert all(after[name] == before[name] for name in after.keys() & before.keys())
     assert {row.id for row in rows} - before.keys() == set()
+    # Not even through a copy of smaller id.
+    assert held_out.isdisjoint(row["text"] for row in read(root, "clean", "train"))
+
+
+def _held_out(root) -> set[str]:
+    return {row["text"] for name in ("validation", "test") for row in read(root, "clean", name)}
+
+
+def test_a_copy_in_training_does_not_drive_out_a_held_out_document(recipe, tmp_path):
+    rows = [document(f"d{n:03}", prose(n), f"g{n}") for n in range(200)]
+    _sides(tmp_path, recipe, rows)
+    held_out = _held_out(tmp_path)
+    kept = [row for row in rows if row.text in held_out]
+    train = next(name for name in map("t{}".format, range(99)) if side(3, name, 0.2, 0.2) == TRAIN)
+    for words in (40, 39):
+        copies = [document(f"a{n}", " ".join(row.text.split()[:words]), train) for n, row in enumerate(kept)]
+        after = _sides(tmp_path, recipe, rows + copies)
+        assert _held_out(tmp_path) == held_out
+        assert not {row.id for row in copies} & after.keys()
 
 
 def test_leaks_are_turned_away_on_the_side_that_trains():
@@ -52,7 +72,12 @@ def test_leaks_are_turned_away_on_the_side_that_trains():
     pairs = np.array([[0, 1], [1, 2], [0, 3], [3, 5], [0, 5], [2, 4]])
     value = np.array([0.6, 0.7, 0.5, 0.8, 0.9, 0.9])
     # Document 2 resembles only a validation document that goes itself.
-    assert leaks(pairs, value, sides) == [(1, 0, 0.6), (3, 5, 0.8)]
+    rank = np.arange(6)
+    assert leaks(pairs, value, sides, rank) == [(1, 0, 0.6), (3, 5, 0.8)]
+    # Between held-out documents of equal index the id decides, not the place.
+    equal, ties = np.array([[0, 3], [3, 5]]), np.array([0.5, 0.5])
+    assert leaks(equal, ties, sides, rank) == [(3, 0, 0.5)]
+    assert leaks(equal, ties, sides, rank[::-1]) == [(3, 5, 0.5)]
 
 
 def test_too_few_groups_say_how_many_are_needed():

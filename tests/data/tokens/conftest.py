@@ -24,7 +24,13 @@ PLAIN_PREFERENCE = [Turn("prompt", "a"), Turn("chosen", "b"), Turn("rejected", "
 
 def row(shape: str, said: "str | list[Turn]") -> dict:
     turns = None if isinstance(said, str) else dumped(said)
-    return {"id": "x", "source": "s", "text": said if isinstance(said, str) else text_of(said), "shape": shape, "turns": turns}
+    return {
+        "id": "x",
+        "source": "s",
+        "text": said if isinstance(said, str) else text_of(said),
+        "shape": shape,
+        "turns": turns,
+    }
 
 
 def write_clean(root: Path, rows: dict[str, list[dict]], size: int = 10**6) -> Path:

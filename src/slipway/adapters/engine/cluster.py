@@ -6,16 +6,18 @@ outlive the node that made them, because Ray sends them back by value; larger on
 """
 
 import os
+import pickle
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from slipway import __version__
-from slipway.adapters.engine.task import ATTEMPTS, limit_threads, lost, packed, unpacked, work
+from slipway.adapters.engine.task import ATTEMPTS, limit_threads, lost, name_of, packed, unpacked, work
 from slipway.errors import UserError
 from slipway.spread import Item, Result
 
 _AHEAD = 2  # tasks submitted per core of the cluster, so that a core finds its next one waiting
+_SAME = "install the same slipway, with the same libraries, on every node"
 
 
 class Cluster:
@@ -97,6 +99,12 @@ class Cluster:
         """What a task that has ended returned, or the error for one whose worker or node was lost too often."""
         try:
             return unpacked(self._ray.get(reference))
+        except self._ray.exceptions.RayTaskError as error:
+            # What the function raises comes back as a value, so the task did not even get to it.
+            reason = (str(error).strip().splitlines() or [""])[-1][:300]
+            unfit = UserError(f"a node of the cluster cannot begin {name_of(function)} ({reason}); {_SAME}")
+            unfit.__cause__ = error
+            return None, unfit
         except self._ray.exceptions.RayError as error:
             failure = lost(function, item, f"{type(error).__name__}: {str(error).strip()[:300]}")
             failure.__cause__ = error
@@ -107,6 +115,7 @@ def _task(payload: bytes, version: str) -> bytes:
     if version != __version__:
         import platform
 
-        raise RuntimeError(f"node {platform.node()} has slipway {__version__}, the one that asks has {version}")
+        error = UserError(f"node {platform.node()} has slipway {__version__}, the one that asks has {version}; {_SAME}")
+        return pickle.dumps((None, error))
     limit_threads()
     return work(payload)

@@ -61,11 +61,16 @@ def unpacked(answer: bytes) -> tuple[Any, Exception | None]:
     return pickle.loads(answer)  # noqa: S301 - from a worker of ours
 
 
+def name_of(function: Callable[[Any], Any]) -> str:
+    """How messages call a function; a partial has no name of its own."""
+    called = getattr(function, "func", function)
+    return getattr(called, "__name__", str(called))
+
+
 def lost(function: Callable[[Any], Any], item: object, ending: str) -> UserError:
     """The error for an item whose worker was lost `ATTEMPTS` times."""
     text = repr(item)
-    called = getattr(function, "func", function)  # a partial has no name
-    name = f"{getattr(called, '__name__', called)}({text if len(text) <= 300 else text[:300] + '…'})"
+    name = f"{name_of(function)}({text if len(text) <= 300 else text[:300] + '…'})"
     return UserError(
         f"the worker of {name} was lost {ATTEMPTS} times ({ending}). Most often the system ended it for want of "
         "memory: set SLIPWAY_WORKERS to a smaller number, make shards smaller, or give the machine more memory"

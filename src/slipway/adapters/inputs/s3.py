@@ -31,7 +31,10 @@ class S3:
         import boto3
         from botocore.config import Config
 
-        return boto3.client("s3", config=Config(retries={"max_attempts": ATTEMPTS, "mode": "standard"}))
+        try:
+            return boto3.client("s3", config=Config(retries={"max_attempts": ATTEMPTS, "mode": "standard"}))
+        except ValueError:
+            raise UserError("AWS_ENDPOINT_URL is no URL, as http://127.0.0.1:9000 is one; mend or unset it") from None
 
     def listing(self, path: str, suffixes: tuple[str, ...]) -> Listing:
         """The objects at an address: one, those of a folder that end in one of `suffixes`, or those of a glob."""
@@ -103,4 +106,5 @@ def _explained(path: str) -> Iterator[None]:
     except NoCredentialsError:
         raise UserError(f"{path}: no S3 credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") from None
     except (BotoCoreError, Boto3Error) as error:
-        raise UserError(f"{path}: {error}; check credentials, AWS_ENDPOINT_URL and the network") from None
+        told = re.sub(r"//[^/@\s]*@", "//…@", str(error))  # an endpoint may hold a password
+        raise UserError(f"{path}: {told}; check credentials, AWS_ENDPOINT_URL and the network") from None

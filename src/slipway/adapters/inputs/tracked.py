@@ -38,12 +38,16 @@ def pull(root: Path, paths: Iterable[str]) -> list[str]:
 def _missing(root: Path, path: str) -> Iterator[str]:
     """The `.dvc` files beside or above what `path` names, or below it, whose output is not there."""
     pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts:
+    if not pure.name or pure.is_absolute() or ".." in pure.parts:
         return
     patterns = [f"{part}.dvc" for part in (pure, *pure.parents) if part.name]
     if (root / path).is_dir():
         patterns.append(f"{path.rstrip('/')}/**/*.dvc")
     for pattern in patterns:
-        for found in root.glob(pattern):
+        try:
+            places = list(root.glob(pattern))
+        except (ValueError, NotImplementedError):
+            continue  # no glob at all, as `a/**b`: whoever looks for the input itself says so
+        for found in places:
             if found.is_file() and not found.with_suffix("").exists():
                 yield found.relative_to(root).as_posix()

@@ -67,6 +67,17 @@ class Corpus:
         """Bool per document: not turned away so far."""
         return self.fate == STAYS
 
+    @property
+    def precedence(self) -> np.ndarray:
+        """Rank by which one of several copies stays: test before validation before training, then the smaller id.
+
+        Were it the id alone, a new training document could drive an old copy of it out of the test split, and text
+        that was held out so far would be trained on.
+        """
+        rank = np.empty(len(self), np.int64)
+        rank[np.lexsort((self.rank, -self.side))] = np.arange(len(self))
+        return rank
+
     def rows(self, shard: int) -> slice:
         """The numbers of a shard's documents."""
         return slice(int(self.first[shard]), int(self.first[shard + 1]))

@@ -1,4 +1,4 @@
-"""Exact and near duplicates: of each set of copies, the one whose id sorts first stays.
+"""Exact and near duplicates: of each set of copies, the one of the first rank stays (see `Corpus.precedence`).
 
 Near duplicates are tied together directly or through others (connected components), so which one stays does not
 depend on the order in which they are looked at; each reject names the one that stays and its nearest neighbour.
@@ -25,7 +25,7 @@ def exact(prints: np.ndarray, rank: np.ndarray) -> Copies:
 
     Args:
         prints: uint64 (documents, 2).
-        rank: place of each document in the order of the ids.
+        rank: place of each document in the order in which copies give way to others.
     """
     order = np.lexsort((rank, prints[:, 1], prints[:, 0]))
     first = np.ones(len(order), bool)
@@ -37,7 +37,7 @@ def exact(prints: np.ndarray, rank: np.ndarray) -> Copies:
 
 
 def near(pairs: np.ndarray, jaccard: np.ndarray, rank: np.ndarray) -> Copies:
-    """Documents that `pairs` (int64 (pairs, 2), of a known index each) tie to one of smaller id."""
+    """Documents that `pairs` (int64 (pairs, 2), of a known index each) tie to one of smaller rank."""
     lowest = smallest(pairs, rank)
     both = np.concatenate([pairs, pairs[:, ::-1]])
     value = np.concatenate([jaccard, jaccard])
@@ -50,7 +50,7 @@ def near(pairs: np.ndarray, jaccard: np.ndarray, rank: np.ndarray) -> Copies:
 
 
 def smallest(pairs: np.ndarray, rank: np.ndarray) -> np.ndarray:
-    """For each document, the one of smallest id among those it is tied to, itself included."""
+    """For each document, the one of smallest rank among those it is tied to, itself included."""
     by_rank = np.empty(len(rank), np.int64)
     by_rank[rank] = np.arange(len(rank))
     return by_rank[components(rank[pairs], len(rank))[rank]]

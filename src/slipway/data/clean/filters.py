@@ -12,6 +12,7 @@ out; a document in which they are more than one in ten is binary data and reject
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,8 @@ from slipway.data.clean.pii import Scrubbed, scrub, scrub_all
 from slipway.data.clean.rows import Reject
 from slipway.data.clean.sketch import Shingles
 from slipway.data.clean.words import Lines, Words
-from slipway.data.documents import Document, Turn, dumped, loaded, text_of
+from slipway.data.documents import BETWEEN, Document, Turn, dumped, loaded, text_of
+from slipway.patterns import KINDS, find
 from slipway.settings import Prepare
 
 if TYPE_CHECKING:
@@ -58,11 +60,16 @@ class Filters:
         first = len(self.rejects)
         rows = [visible for row in self._allowed(batch) if (visible := self._visible(row)) is not None]
         kept = self._scrubbed(rows)
-        # What was rejected for other reasons has not been scrubbed yet.
-        fresh = [reject.text for reject in self.rejects[first:]]
-        for place, found in scrub_all(fresh, self._redact_all).items():
-            self.rejects[first + place] = self.rejects[first + place]._replace(text=found.text)
+        self._clean_rejects(first)
         return kept
+
+    def _clean_rejects(self, first: int) -> None:
+        """Redact the rejects from `first` on, which were not scrubbed yet, in all that their source wrote."""
+        for column in ("text", "detail"):
+            # A hidden character must not hide an address that is none without it.
+            fresh = [_shown(getattr(reject, column)) for reject in self.rejects[first:]]
+            for place, found in scrub_all(fresh, self._redact_all).items():
+                self.rejects[first + place] = self.rejects[first + place]._replace(**{column: found.text})
 
     def _allowed(self, batch: "pa.RecordBatch") -> list[Document]:
         import pyarrow as pa
@@ -99,27 +106,42 @@ class Filters:
         return _with_text(row, _HIDDEN.sub("", row.text))
 
     def _scrubbed(self, rows: list[Document]) -> list[Document]:
-        found = scrub_all([row.text for row in rows], self._actions)
+        labelled = [place for place, row in enumerate(rows) if row.label]
+        labels = scrub_all([rows[place].label or "" for place in labelled], self._actions)
+        in_labels = {labelled[number]: result for number, result in labels.items()}
+        in_texts = scrub_all([row.text for row in rows], self._actions)
         kept = []
         for place, row in enumerate(rows):
-            if place not in found:
+            if place not in in_texts and place not in in_labels:
                 kept.append(row)
-            elif (clean := self._scrub(row, found[place])) is not None:
+            elif (clean := self._scrub(row, in_texts.get(place), in_labels.get(place))) is not None:
                 kept.append(clean)
         return kept
 
-    def _scrub(self, row: Document, result: Scrubbed) -> Document | None:
-        if result.kept:
-            for kind in result.kept:
-                if self._actions[kind] == "fail":
-                    self.failing.setdefault(kind, []).append(row.id)
-            self._reject(row, "personal data", f"personal data: {result.kept[0]}", ", ".join(result.kept))
+    def _scrub(self, row: Document, text: Scrubbed | None, label: Scrubbed | None) -> Document | None:
+        clean, parts = row, [label] if label else []
+        across: set[str] = set()
+        if label:
+            clean = clean._replace(label=label.text)
+        if text and row.turns is None:
+            clean = _with_text(clean, text.text)
+            parts.append(text)
+        elif text and row.turns is not None:
+            turns = [(role, scrub(content, self._actions)) for role, content in loaded(row.turns)]
+            clean = _with_turns(clean, [Turn(role, result.text) for role, result in turns])
+            parts += [result for _, result in turns]
+            across = _across_turns(row, tuple(self._actions))
+            across |= {one.kind for one in find(clean.text, tuple(self._actions))}
+        kept = [kind for kind in KINDS if kind in across or any(kind in part.kept for part in parts)]
+        for kind in kept:
+            if self._actions[kind] == "fail":
+                self.failing.setdefault(kind, []).append(row.id)
+        if kept:
+            self._reject(row, "personal data", f"personal data: {kept[0]}", ", ".join(kept))
             return None
-        self.redactions += result.redacted
-        if row.turns is None:
-            return _with_text(row, result.text)
-        parts = [Turn(role, scrub(content, self._actions).text) for role, content in loaded(row.turns)]
-        return _with_turns(row, parts)
+        for part in parts:
+            self.redactions += part.redacted
+        return clean
 
     def good(self, rows: Sequence[Document], words: Words, lines: Lines, shingles: Shingles) -> np.ndarray | None:
         """Bool per row: whether its quality is good enough; None if that of all is."""
@@ -140,6 +162,18 @@ def _hidden(text: str) -> int:
     if text.isascii():
         return len(text) - len(text.encode().translate(None, _HIDDEN_ASCII))
     return len(_HIDDEN.findall(text))
+
+
+def _shown(text: str) -> str:
+    """The text without hidden characters."""
+    return _HIDDEN.sub("", text) if _hidden(text) else text
+
+
+def _across_turns(row: Document, kinds: tuple[str, ...]) -> set[str]:
+    """Kinds of what stretches over two turns: it stands whole in neither, so neither can be mended."""
+    sizes = (len(content) + len(BETWEEN) for _, content in loaded(row.turns or "[]"))
+    begins = list(accumulate(sizes))
+    return {one.kind for one in find(row.text, kinds) if any(one.start < begin < one.end for begin in begins)}
 
 
 def _with_text(row: Document, text: str) -> Document:

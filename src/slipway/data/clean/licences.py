@@ -87,7 +87,7 @@ def _parsed(expression: str) -> Any:
 
     try:
         return _spdx().parse(expression, strict=True)
-    except (ExpressionError, ParseError):
+    except (ExpressionError, ParseError, IndexError):  # the last of empty parentheses
         return None
 
 
@@ -193,11 +193,6 @@ def _usable(allow: AllowList | None, fits: Callable[[str], str | None], licence:
     return (allow is None or licence in allow) and fits(licence) is None
 
 
-def permitted(release: str, kept: Mapping[tuple[str, str], int], allow: AllowList | None = None) -> None:
-    """Raise as `obligations` does if a release under `release` must not hold the kept documents."""
-    obligations(kept, release, allow)
-
-
 def _choice(node: Any, takes: Callable[[str], bool]) -> list[str] | None:
     """The ids that meet an expression and ask least, among those that `takes` accepts; None if none do."""
     if node is None:
@@ -222,7 +217,9 @@ def _fits(release: str) -> Callable[[str], str | None]:
     @functools.cache
     def reason(licence: str) -> str | None:
         category, asks = terms(licence)[1:]
-        same = {licence, *_COMPATIBLE.get(licence.partition(" WITH ")[0], ())}
+        plain = licence.partition(" WITH ")[0]
+        # Whoever passes on an adaptation may leave the permissions of an exception out.
+        same = {licence, plain, *_COMPATIBLE.get(plain, ())}
         if NO_DERIVATIVES in asks:
             return "no derivatives may be shared"
         if NO_COMMERCE in asks and not _covered(node, lambda one: NO_COMMERCE in terms(one).asks):

@@ -7,8 +7,8 @@
 
 What is large lies in a scratch directory beside the data, which is removed at the end and on failure; the
 results are moved into place when all of them are complete. Equal documents, settings and seed give equal
-results, however they are sharded and wherever the work runs; only in buckets of more than a hundred
-lookalikes does the order of the shards decide which of them are compared.
+results, however they are ordered and sharded and wherever the work runs; only in buckets of more than a hundred
+lookalikes does their order decide which of them are compared.
 """
 
 import contextlib
@@ -65,7 +65,7 @@ def prepare(  # noqa: PLR0917 - each of another type
         _check_personal_data(filtered)
         corpus = Corpus(work)
         step(1)
-        copies = duplicates.exact(corpus.prints, corpus.rank)
+        copies = duplicates.exact(corpus.prints, corpus.precedence)
         corpus.turn_away(EXACT, copies.documents, copies.jaccard, copies.kept)
         _boilerplate(corpus, settings.quality, spread)
         step(2)
@@ -166,11 +166,11 @@ def _boilerplate(corpus: Corpus, settings: Quality, spread: Spread) -> None:
 
 def _near_and_leaking(corpus: Corpus, found: pairs.Pairs, settings: Prepare) -> None:
     """Turn away near duplicates, then what is too similar to a held-out document that is left."""
-    near = duplicates.near(*found.documents(settings.duplicate_jaccard), corpus.rank)
+    near = duplicates.near(*found.documents(settings.duplicate_jaccard), corpus.precedence)
     corpus.turn_away(NEAR, near.documents, near.jaccard, near.kept, near.neighbours)
     tied, jaccard = found.documents(settings.family_jaccard)
     both = corpus.stays[tied].all(axis=1)
-    leaking = split.leaks(tied[both], jaccard[both], corpus.side)
+    leaking = split.leaks(tied[both], jaccard[both], corpus.side, corpus.rank)
     if leaking:
         documents, others, values = (np.array(column) for column in zip(*leaking, strict=True))
         corpus.turn_away(LEAK, documents, values, others)

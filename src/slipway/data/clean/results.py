@@ -84,6 +84,7 @@ class Results:
         again, and begins by removing the scratch directory that was left.
         """
         for name in ("clean", REJECTS):
+            remove_unfinished(scratch / name)
             if (data / name).exists():
                 (data / name).rename(scratch / f"old-{name}")
             (scratch / name).rename(data / name)

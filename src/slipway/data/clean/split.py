@@ -28,13 +28,14 @@ def side(seed: int, group: str, test_share: float, validation_share: float) -> i
     return TEST if draw < test_share else VALIDATION if draw < test_share + validation_share else TRAIN
 
 
-def leaks(pairs: np.ndarray, jaccard: np.ndarray, sides: np.ndarray) -> list[tuple[int, int, float]]:
+def leaks(pairs: np.ndarray, jaccard: np.ndarray, sides: np.ndarray, rank: np.ndarray) -> list[tuple[int, int, float]]:
     """Documents to turn away, each with the held-out document it is most similar to, and how much.
 
     Args:
         pairs: documents at least as similar as allowed, int64 (pairs, 2).
         jaccard: of each pair.
         sides: of each document, by number.
+        rank: place of each document in the order of the ids, which decides between held-out ones of equal index.
 
     A validation document goes if it is similar to a test document; a training document if it is similar to
     a held-out document that stays. Test documents always stay.
@@ -46,7 +47,7 @@ def leaks(pairs: np.ndarray, jaccard: np.ndarray, sides: np.ndarray) -> list[tup
         of, to, value = both[:, 0], both[:, 1], np.concatenate([jaccard, jaccard])
         chosen = (sides[of] == leaking) & np.isin(sides[to], held_out) & ~gone[to]
         of, to, value = of[chosen], to[chosen], value[chosen]
-        order = np.lexsort((to, -value, of))
+        order = np.lexsort((rank[to], -value, of))
         of, first = np.unique(of[order], return_index=True)
         best = order[first]
         turned_away += zip(of.tolist(), to[best].tolist(), value[best].tolist(), strict=True)

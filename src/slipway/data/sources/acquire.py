@@ -191,13 +191,14 @@ def _files(source: FileSource, held: tuple[Held, ...], at: Path, work: _Work) ->
             work.progress(done, len(held), job.held.path)
             work.skipped.update(skipped)
             for batch in read_part(job.part):
-                shapes.setdefault(batch.column("shape")[0].as_py(), job.held.path)
+                for shape in batch.column("shape").unique().to_pylist():
+                    shapes.setdefault(shape, job.held.path)
                 work.writer.add(batch)
             done += 1
         if len(shapes) > 1:
             (one, first), (other, second) = list(shapes.items())[:2]
             raise UserError(
-                f"source {source.name}: {first} holds {one}, {second} holds {other}; the files of a source must have "
+                f"source {source.name}: {first} holds {one}, {second} holds {other}; the rows of a source must have "
                 "one shape: make two sources of them, or set `shape`"
             )
     work.progress(len(held), len(held), source.name)

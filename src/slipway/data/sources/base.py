@@ -4,7 +4,6 @@ Only what `wanted.SUFFIXES` lists for a base is ever held: tensors, configuratio
 """
 
 import hashlib
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +23,8 @@ def place_base(base: Base | None, files: Sequence[Held], target: Path) -> BaseRe
 
     Raises:
         Refusal: for a file that changed since it was checked.
-        UserError: if the licence is no SPDX expression, or there is no file with tensors or a tokenizer.
+        UserError: if the licence is no SPDX expression, the files are of several folders, or none holds tensors or a
+            tokenizer.
     """
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
@@ -32,12 +32,13 @@ def place_base(base: Base | None, files: Sequence[Held], target: Path) -> BaseRe
         return None
     if not is_unicode(base.licence) or not (licence := normalised(base.licence)):
         raise UserError(f"acquire.base: licence `{base.licence}` is not an SPDX expression; see spdx.org/licenses")
-    common = os.path.commonpath([str(Path(held.path).parent) for held in files])
-    names = {os.path.relpath(held.path, common): held for held in files}
+    if len(folders := sorted({held.path.rpartition("/")[0] for held in files})) > 1:
+        raise UserError(f"acquire.base: files of several folders, {folders[0]} and {folders[1]}; name one of them")
+    # Never more than the last part: an address may hold `..`, which would lead out of `target`.
+    names = {held.path.rpartition("/")[2]: held for held in files}
     if not any(name.endswith(".safetensors") or name == "tokenizer.json" for name in names):
         raise UserError(f"acquire.base: {base.path} holds neither a .safetensors file nor tokenizer.json")
     for name, held in names.items():
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
         if _copied(held.place, target / name) != held.sha256:
             raise Refusal(f"{held.path}: changed while it was copied; stop whatever writes there, then build again")
     return BaseRecord(

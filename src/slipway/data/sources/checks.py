@@ -51,6 +51,9 @@ def kind_of(value: Any) -> str:
 
 
 def short(value: Any) -> str:
-    """The beginning of a value, for a message; of a huge one no more is looked at than is shown."""
-    text = json.dumps(value[:80] if isinstance(value, str) else value, default=str, ensure_ascii=True)
+    """The beginning of a value, for a message; of a huge string no more is looked at than is shown."""
+    try:
+        text = json.dumps(value[:80] if isinstance(value, str) else value, default=str, ensure_ascii=True)
+    except RecursionError:  # it was read with less of the stack in use
+        return f"{kind_of(value)} nested very deeply"
     return text if len(text) <= 60 else f"{text[:59]}…"

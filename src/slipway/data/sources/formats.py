@@ -4,8 +4,8 @@ Rules:
 - `text`: one row per file. `jsonl` and `parquet`: one row per line or row, numbered from 1. Blank lines are ignored.
 - Text must be UTF-8 (a byte-order mark is dropped), every JSON line an object: else an error names file, line
   and value. NUL and other control characters are passed on: contract and cleaning judge them.
-- Of a key that stands twice in a JSON object the last one counts. Numbers may have any size; `NaN` is read, but is
-  neither a text nor an id.
+- Of a key that stands twice in a JSON object the last one counts. Whole numbers may have 4,300 digits;
+  `NaN` is read, but is neither a text nor an id.
 - A row may hold `limits.row_bytes` bytes unpacked, a packed file may grow `limits.expansion` times; nothing larger is
   ever held in memory.
 - The bytes that are parsed are hashed, and the file is refused if they are not those of the lock: it was changed

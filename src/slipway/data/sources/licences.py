@@ -50,7 +50,10 @@ def _spdx() -> Any:
 
 def normalised(expression: str) -> str | None:
     """`expression` with SPDX's own spelling of ids, or None if it is not a valid SPDX expression."""
-    info = _spdx().validate(expression)
+    try:
+        info = _spdx().validate(expression)
+    except IndexError:  # empty parentheses
+        return None
     return str(_spdx().parse(expression)) if not info.errors and expression.strip() else None
 
 

@@ -159,11 +159,7 @@ def _read(path: Path) -> Entries:
         entries = {f"{part}/{name}": entry for part in NAMED for name, entry in document.get(part, {}).items()}
         entries |= {part: document[part] for part in ALONE if part in document}
         for name, entry in entries.items():
-            if not isinstance(entry.get("packages") or entry.get("files"), dict):
-                raise TypeError(f"{_title(name)} lists neither packages nor files")
-            for path_, file in entry.get("files", {}).items():
-                if not isinstance(file["bytes"], int) or not _SHA256.fullmatch(file["sha256"]):
-                    raise TypeError(f"{_title(name)}: {path_} has no size or no sha256")
+            _check(_title(name), entry)
     except FileNotFoundError:
         raise Refusal(
             f"{path.name}: missing, so nothing says what the inputs should hold; write it: slipway lock"
@@ -171,6 +167,24 @@ def _read(path: Path) -> Entries:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Refusal(f"{path.name} is damaged ({error}); write it again: slipway lock") from None
     return entries
+
+
+def _check(title: str, entry: dict[str, Any]) -> None:
+    """Raises an error of Python's for what `write_lock` does not write; `_read` makes a refusal of it."""
+    items = _items(entry)
+    if not isinstance(items, dict) or not items:
+        raise TypeError(f"{title} lists neither packages nor files")
+    if "packages" in entry:
+        if odd := [name for name, package in items.items() if not isinstance(package, dict)]:
+            raise TypeError(f"{title}: {odd[0]} has no version and no digest")
+        return
+    if not isinstance(entry["path"], str) or not isinstance(entry["revision"], str | None):
+        raise TypeError(f"{title} has no path or no revision")
+    for path, file in items.items():
+        if wanted.scheme(path) != wanted.scheme(entry["path"]):
+            raise TypeError(f"{title}: {path} is not at {entry['path']}")
+        if not isinstance(file["bytes"], int) or not _SHA256.fullmatch(file["sha256"]):
+            raise TypeError(f"{title}: {path} has no size or no sha256")
 
 
 def differences(old: Entries, new: Entries) -> list[str]:

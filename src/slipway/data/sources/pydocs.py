@@ -10,6 +10,7 @@ signature line, a newline and the docstring without its indentation. The name is
 """
 
 import gc
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from slipway.data.sources.documents import BATCH, write_part
 from slipway.data.sources.files import is_unicode
 from slipway.data.sources.licences import licence_of
 from slipway.data.sources.packages import Package, PackageFile, find
+from slipway.errors import UserError
 from slipway.records import SourceRecord
 from slipway.settings import PydocsSource
 from slipway.spread import Spread
@@ -61,7 +63,10 @@ _Key = tuple[str, str]
 
 
 def packages(source: PydocsSource) -> list[Package]:
-    """The packages of a source as installed; raises UserError for one that is not there."""
+    """The packages of a source as installed; raises UserError for one that is not there, or named twice."""
+    names = Counter(re.sub(r"[-_.]+", "-", name).lower() for name in source.packages)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise UserError(f"source {source.name}: the package `{twice[0]}` is named twice; leave one out")
     return [find(name, source.exclude, source.name) for name in source.packages]
 
 

@@ -41,6 +41,8 @@ class Remote(Protocol):
         """
 
 
+# Control characters, line ends, and what Python makes of bytes that are not UTF-8.
+_UNUSABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # What a causal model and its tokenizer load, and its licence. A pickle or a script of a base is not even fetched.
 _OF_A_BASE = re.compile(
     r"(generation_|tokenizer_)?config\.json|tokenizer\.json|special_tokens_map\.json|added_tokens\.json|vocab\.(json|txt)"
@@ -122,6 +124,12 @@ def listing(want: Want, root: Path, remotes: Mapping[str, Remote]) -> Listing:
         found = remote.listing(want.path, suffixes)
     if want.part == "base":
         found = Listing(_loadable(found.files), found.revision)
+    for file in found.files:
+        if _UNUSABLE.search(file.path):
+            raise UserError(
+                f"{want.what}: the name {file.path!a} holds a control character or bytes that are not UTF-8; ids and "
+                "records are made of it: rename the file"
+            )
     if not found.files:
         raise UserError(f"{want.what}: nothing at `{want.path}` ends in {' or '.join(suffixes)}")
     if want.single and len(found.files) > 1:
@@ -143,6 +151,8 @@ def local(want: Want, root: Path) -> list[str]:
         UserError: if the path is absolute, leads out of the project, or no file is there.
     """
     where = f"{want.what}: path `{want.path}`"
+    if not want.path:
+        raise UserError(f"{where} is empty; name a file, a directory or a glob inside the project")
     if Path(want.path).is_absolute():
         raise UserError(f"{where} is absolute; give it relative to the project (a symbolic link inside it will do)")
     if ".." in Path(want.path).parts:
