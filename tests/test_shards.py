@@ -1,5 +1,9 @@
 """Sharded tables: order, flat reading, and shards that are there whole or not at all."""
 
+import multiprocessing
+import os
+import signal
+
 import pyarrow as pa
 import pytest
 
@@ -44,3 +48,31 @@ def test_a_shard_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch
 
 def test_here_is_a_spread():
     assert list(spread.here(abs, [-1, 2])) == [1, 2]
+
+
+def test_the_hundred_thousandth_shard_is_one_of_them_and_the_last(tmp_path):
+    for number in (99_999, 100_000, 20_000):
+        shards.write_shard(shards.shard_path(tmp_path, "t", number), table(number))
+    rows = [value for batch in shards.batches(tmp_path, "t", ["n"]) for value in batch["n"].to_pylist()]
+    assert rows == [20_000, 99_999, 100_000]
+
+
+def _die_while_writing(path):
+    def die(*_, **__):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    pytest.MonkeyPatch().setattr("pyarrow.parquet.write_table", die)
+    shards.write_shard(path, table(1))
+
+
+def test_what_a_killed_worker_began_is_removed_and_nothing_else(tmp_path):
+    path = shards.shard_path(tmp_path, "t", 0)
+    process = multiprocessing.get_context("spawn").Process(target=_die_while_writing, args=(path,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    shards.write_shard(path, table(2))
+    (tmp_path / "other.json").write_text("{}")
+    assert len(list(tmp_path.iterdir())) == 3
+    shards.remove_unfinished(tmp_path)
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["other.json", "t-00000.parquet"]

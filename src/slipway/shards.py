@@ -29,7 +29,7 @@ def shards(directory: Path, name: str) -> list[Path]:
 
 
 def write_shard(path: Path, table: "pa.Table") -> None:
-    """Write one shard, complete or not at all; a worker that is killed leaves a file that `remove_unfinished` removes."""
+    """Write one shard, complete or not at all; what a killed worker leaves, `remove_unfinished` removes."""
     import pyarrow.parquet as pq
 
     # A name of its own: two machines may write the same shard, if one was thought lost.

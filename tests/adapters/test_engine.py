@@ -1,6 +1,7 @@
 """The engines: order, errors with their own type, killed workers, one thread each, nothing left behind."""
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -235,3 +236,11 @@ def test_a_cluster_that_does_not_answer_is_named(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", address)
     with pytest.raises(UserError, match=f"RAY_ADDRESS={address} .*refused"):
         list(engine.choose()(_pid, [1, 2]))
+
+
+def test_a_node_of_another_version_says_so_and_is_not_called_lost(monkeypatch):
+    cluster = pytest.importorskip("slipway.adapters.engine.cluster")
+    result, error = unpacked(cluster._task(packed(double, 1), "0.0"))
+    assert result is None
+    assert isinstance(error, UserError)
+    assert re.search(r"has slipway .*, the one that asks has 0\.0; install the same", str(error))

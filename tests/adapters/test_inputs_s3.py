@@ -2,11 +2,13 @@
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 from moto.core import set_initial_no_auth_action_count
 from moto.server import ThreadedMotoServer
 
 from slipway.adapters.inputs import S3
+from slipway.adapters.inputs.s3 import _explained
 from slipway.errors import Refusal, UserError
 from slipway.files import Listed
 
@@ -118,3 +120,16 @@ def test_the_endpoint_of_the_environment_over_real_http(monkeypatch, tmp_path):
     monkeypatch.setattr("slipway.adapters.inputs.s3.ATTEMPTS", 1)  # each waits for longer than the one before
     with pytest.raises(UserError, match=r"s3://corpus/a: .*check credentials, AWS_ENDPOINT_URL and the network"):
         S3().listing("s3://corpus/a", JSONL)
+
+
+def test_an_endpoint_that_is_no_url_and_one_with_a_password(bucket, monkeypatch):
+    for endpoint in ("garbage", "http://[bad"):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        with pytest.raises(UserError, match=r"AWS_ENDPOINT_URL is no URL"):
+            S3().listing("s3://corpus/a", JSONL)
+    with (
+        pytest.raises(UserError, match=r"s3://corpus/a: .*http://…@store/corpus") as caught,
+        _explained("s3://corpus/a"),
+    ):
+        raise EndpointConnectionError(endpoint_url="http://me:secret@store/corpus")
+    assert "secret" not in str(caught.value)

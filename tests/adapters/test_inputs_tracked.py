@@ -46,6 +46,9 @@ def project(tmp_path):
         ("shards/*.txt", ["shards.dvc"]),
         ("s3://corpus/a.jsonl", []),
         ("../project/corpus/a.jsonl", []),
+        ("corpus/**.jsonl", []),
+        ("corpus/**", []),
+        ("", []),
     ],
 )
 def test_what_is_tracked_and_not_here_is_pulled_and_nothing_else(project, path, pulled):

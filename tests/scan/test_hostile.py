@@ -255,6 +255,13 @@ def test_refused(bare, case):
     assert not MARK.exists()
 
 
+@pytest.mark.timeout(20)
+def test_a_long_card_takes_no_more_than_its_length_allows(bare):
+    """A search for addresses that took time by the square of its length would need hours."""
+    (bare / "README.md").write_text(CARD + "\n" + "a." * 400_000 + "a@" + "a." * 50_000)
+    assert scan(bare, LIMIT).passed
+
+
 def test_the_corpus_is_large_enough():
     assert len(CASES) >= 100
 

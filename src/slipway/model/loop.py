@@ -62,9 +62,7 @@ class _Run:
         held_out = Tokens(tokens, "validation", settings.sequence_length, seed)
         self.bits_per_byte = held_out.learnt / max(held_out.learnt_bytes, 1) / math.log(2)
         self.held_out = held_out.sample(max(1, VALIDATION_TOKENS // settings.sequence_length))
-        self.model = build(
-            settings.architecture, self.data.vocabulary, settings.sequence_length, seed, self.data.special
-        )
+        self.model = build(settings.architecture, self.data.vocabulary, self.data.length, seed, self.data.special)
         self.loss = make_loss(self.model)
         self.optimisers = Optimisers(self.model, settings)
         self.state = _State()

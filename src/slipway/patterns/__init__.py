@@ -3,7 +3,7 @@
 `find` tells where something has the form of personal data or of a secret, `redact` replaces it by `<KIND>`. The
 forms are chosen against false alarms in technical text; what each asks for:
 
-- email: local part, `@`, a domain with at least one dot;
+- email: local part, `@`, a domain with at least one dot, and no parenthesis after it (a call: `a@b.mean(0)`);
 - phone: a plus sign and an assigned calling code with a possible length (E.164), with or without separators; the North
   American forms with their separators; any other form only after a word such as `Tel.`;
 - card: the range and length of an issuer and the check digit, groups by space or hyphen;

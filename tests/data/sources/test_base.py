@@ -135,3 +135,19 @@ def test_the_settings_of_a_base_are_read_from_the_recipe(default_values):
     default_values = json.loads(json.dumps(default_values))
     default_values["acquire"]["base"] = {"path": "hf://o/base@main", "licence": "MIT"}
     assert parse(default_values).acquire.base == Base(path="hf://o/base@main", licence="MIT")
+
+
+def test_the_names_of_a_base_lead_nowhere_else(tmp_path):
+    """Keys of an object store may hold `..`."""
+    (tmp_path / "x").write_bytes(b"x")
+    target = tmp_path / "models" / "base"
+
+    def place(*paths):
+        held = [Held(path, tmp_path / "x", sha256_bytes(b"x"), None) for path in paths]
+        return place_base(Base(path="s3://b/base", licence="MIT"), held, target)
+
+    with pytest.raises(UserError, match=r"files of several folders, s3://b/base/\.\. and s3://b/base/a"):
+        place("s3://b/base/a/model.safetensors", "s3://b/base/../config.json")
+    assert place("s3://b/base/../../model.safetensors", "s3://b/base/../../config.json").files == 2
+    found = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()]
+    assert sorted(found) == ["models/base/config.json", "models/base/model.safetensors", "x"]

@@ -1,9 +1,12 @@
 """Local files: every kind is read, and every sort of bad input is a clear error or a counted rule."""
 
+import os
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from slipway.data.sources import write_lock
 from slipway.errors import UserError
 
 
@@ -104,3 +107,34 @@ def test_the_same_sources_give_the_same_bytes(read, jsonl, tmp_path):
     first = (tmp_path / "data/raw/documents-00000.parquet").read_bytes()
     read(source)
     assert (tmp_path / "data/raw/documents-00000.parquet").read_bytes() == first
+
+
+@pytest.mark.parametrize("name", [b"a\xff.jsonl", b"a\nb.jsonl", b"a\x1b[2K.jsonl"])
+def test_a_file_whose_name_no_record_can_hold_is_named(with_sources, jsonl, tmp_path, name):
+    recipe = with_sources({**jsonl({"text": "a"}), "path": "corpus"})
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "rows.jsonl").rename(tmp_path / "corpus" / os.fsdecode(name))
+    with pytest.raises(UserError, match=r"source mine: the name 'corpus/a\\.*\.jsonl' holds .*: rename the file"):
+        write_lock(recipe, tmp_path, {})
+    assert not (tmp_path / "inputs.lock").exists()
+
+
+def test_an_empty_path_is_not_the_whole_project(with_sources, jsonl, tmp_path):
+    with pytest.raises(UserError, match=r"source mine: path `` is empty"):
+        write_lock(with_sources({**jsonl({"text": "a"}), "path": ""}), tmp_path, {})
+
+
+def test_a_directory_that_may_not_be_read_is_an_error_and_no_smaller_source(with_sources, jsonl, tmp_path, monkeypatch):
+    recipe = with_sources({**jsonl({"text": "a"}), "path": "corpus"})
+    (tmp_path / "corpus" / "closed").mkdir(parents=True)
+    (tmp_path / "rows.jsonl").rename(tmp_path / "corpus" / "a.jsonl")
+    scandir = os.scandir
+
+    def guarded(path):
+        if os.fspath(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(PermissionError, match="closed"):
+        write_lock(recipe, tmp_path, {})

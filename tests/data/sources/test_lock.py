@@ -203,6 +203,8 @@ def test_another_version_of_a_package_is_refused(project):
         ('{"lock": 1, "sources": {}}', r"inputs\.lock has format 1, and this version of Slipway reads 2.*slipway lock"),
         ('{"lock": 2, "sources": {"rows": {"files": 3}}}', "source rows lists neither packages nor files"),
         ('{"lock": 2, "base": {"files": {"a": {"bytes": 1, "sha256": "../x"}}}}', "base: a has no size or no sha256"),
+        ('{"lock": 2, "sources": {"far": {"path": "hf://o/n", "files": {}}}}', "source far lists neither packages"),
+        ('{"lock": 2, "sources": {"docs": {"packages": {"tqdm": 3}}}}', "source docs: tqdm has no version"),
     ],
 )
 def test_missing_old_and_damaged_locks_say_what_to_do(project, content, message):
@@ -214,6 +216,21 @@ def test_missing_old_and_damaged_locks_say_what_to_do(project, content, message)
         check_lock(recipe, root)
     assert write_lock(recipe, root, {"hf": place})[0].startswith("replaced, because it could not be read")
     check_lock(recipe, root)
+
+
+def test_a_lock_that_was_changed_by_hand_reads_nothing_from_elsewhere(project):
+    recipe, root, place = locked(project)
+    whole = json.loads((root / "inputs.lock").read_text())
+    far = whole["sources"]["far"]
+    far["files"] = {"/etc/hostname": next(iter(far["files"].values()))}
+    (root / "inputs.lock").write_text(json.dumps(whole))
+    with pytest.raises(Refusal, match=r"source far: /etc/hostname is not at hf://datasets/o/n"):
+        fetch(recipe, root, {"hf": place})
+    del whole["sources"]["far"]["files"], whole["sources"]["rows"]["revision"]
+    far["files"] = {"hf://datasets/o/n/x.jsonl": {"bytes": 9, "sha256": "0" * 64}}
+    (root / "inputs.lock").write_text(json.dumps(whole))
+    with pytest.raises(Refusal, match=r"inputs\.lock is damaged .*revision"):
+        fetch(recipe, root, {"hf": place})
 
 
 def test_a_base_is_locked_without_what_nobody_loads(project):

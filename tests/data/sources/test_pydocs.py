@@ -162,6 +162,7 @@ def test_licences_of_real_packages():
     assert licence_of(packages.find("mlflow", (), "docs")).expression == "Apache-2.0"
     assert licence_of(packages.find("matplotlib", (), "docs")).expression is None
     assert normalised("  ") is None
+    assert normalised("MIT AND ()") is None
 
 
 def test_no_package_code_is_imported(package):
@@ -170,3 +171,8 @@ def test_no_package_code_is_imported(package):
     _read(package, packages.find("tiny", (), "docs"))
     assert "tiny" not in sys.modules
     assert importlib.metadata.version("tiny") == "1.2"
+
+
+def test_a_package_named_twice_is_an_error_however_it_is_spelt():
+    with pytest.raises(UserError, match="source docs: the package `my-tqdm` is named twice"):
+        pydocs.packages(PydocsSource(kind="pydocs", name="docs", packages=("my-tqdm", "My_tqdm")))

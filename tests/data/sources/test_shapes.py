@@ -123,3 +123,11 @@ def test_lone_surrogates_in_a_turn_leave_the_row_out_and_count_it(read, jsonl):
 def test_labels_and_groups_are_kept(read, jsonl):
     _, rows = read(jsonl({"text": "a", "class": 3, "talk": "t"}, label_column="class", group_column="talk"))
     assert (rows[0]["label"], rows[0]["group"]) == ("3", "mine/t")
+
+
+def test_rows_of_two_shapes_in_one_file_are_refused_wherever_they_stand(read, nothing_written, jsonl):
+    plain = {"prompt": "a", "completion": "b"}
+    messages = {"prompt": said("user: a"), "completion": said("assistant: b")}
+    with pytest.raises(UserError, match=r"rows.jsonl holds completion, .*rows.jsonl holds chat; .*one shape"):
+        read(jsonl(plain, plain, messages))
+    nothing_written()

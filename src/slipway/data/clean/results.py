@@ -21,6 +21,7 @@ from slipway.errors import UserError
 from slipway.files import write_atomic
 from slipway.records import PrepareReport
 from slipway.settings import Prepare
+from slipway.shards import remove_unfinished, write_shard
 from slipway.spread import Spread
 
 if TYPE_CHECKING:
@@ -223,8 +224,6 @@ def _write(path: Path, table: "pa.Table") -> Path:
 
 def _write_hits(path: Path, rows: list[tuple]) -> None:
     import pyarrow as pa
-
-    from slipway.shards import write_shard
 
     kinds = {"item": pa.string(), "document": pa.string(), "coverage": pa.float64(), "how": pa.string()}
     columns = list(zip(*rows, strict=True)) or [()] * len(kinds)

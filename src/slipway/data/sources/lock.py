@@ -178,13 +178,13 @@ def _check(title: str, entry: dict[str, Any]) -> None:
         if odd := [name for name, package in items.items() if not isinstance(package, dict)]:
             raise TypeError(f"{title}: {odd[0]} has no version and no digest")
         return
-    if not isinstance(entry["path"], str) or not isinstance(entry["revision"], str | None):
-        raise TypeError(f"{title} has no path or no revision")
     for path, file in items.items():
-        if wanted.scheme(path) != wanted.scheme(entry["path"]):
-            raise TypeError(f"{title}: {path} is not at {entry['path']}")
         if not isinstance(file["bytes"], int) or not _SHA256.fullmatch(file["sha256"]):
             raise TypeError(f"{title}: {path} has no size or no sha256")
+        if wanted.scheme(path) != wanted.scheme(entry["path"]):
+            raise TypeError(f"{title}: {path} is not at {entry['path']}")
+    if not isinstance(entry["revision"], str | None):
+        raise TypeError(f"{title} has no revision")
 
 
 def differences(old: Entries, new: Entries) -> list[str]:

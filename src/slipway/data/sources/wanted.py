@@ -4,8 +4,9 @@ A path with a scheme belongs to a `Remote`, which an adapter brings; any other p
 glob below the project. A symbolic link there counts as the file it leads to, whose bytes are locked.
 """
 
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -161,7 +162,7 @@ def local(want: Want, root: Path) -> list[str]:
     if place.is_file():
         return [Path(want.path).as_posix()]
     if place.is_dir():
-        found = links.checked(place.rglob("*"), want.path, root, suffixes)
+        found = links.checked(_below(place), want.path, root, suffixes)
         found = [path for path in found if path.name.endswith(suffixes)]
         hint = f"holds no file that ends in {' or '.join(suffixes)}; give a glob for other names"
     else:
@@ -176,3 +177,13 @@ def local(want: Want, root: Path) -> list[str]:
     if not found:
         raise UserError(f"{where} {hint}")
     return sorted(path.relative_to(root).as_posix() for path in found)
+
+
+def _below(directory: Path) -> Iterator[Path]:
+    """All that is below a directory; unlike `rglob`, not in silence less where a directory may not be read."""
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    for at, folders, files in os.walk(directory, onerror=stop):
+        yield from (Path(at, name) for name in (*folders, *files))

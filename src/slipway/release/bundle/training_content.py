@@ -1,8 +1,8 @@
 """The public summary of training content that the EU asks of providers of general-purpose AI models.
 
 Follows the sections of the Commission's template (explanatory notice and template for the public summary of
-training content, C(2025) 8311 final of 5 December 2025; Regulation (EU) 2024/1689, article 53(1)(d)): 1 general information,
-2 list of data sources, 3 data processing aspects. It is a draft for the provider to check, not legal advice.
+training content, C(2025) 8311 final of 5 December 2025; Regulation (EU) 2024/1689, article 53(1)(d)): 1 general
+information, 2 list of data sources, 3 data processing aspects. A draft for the provider to check, not legal advice.
 
 Rules: an answer is a projection of records and recipe; what neither can tell is "not stated", and never "no".
 """
