@@ -68,6 +68,10 @@ def test_a_template_that_trims_is_proven_equal():
     [
         ("{% for m in messages %}{{ m.content | upper }}{% endfor %}", "alters what the turns say"),
         ("{% for m in messages %}{{ m.content.split('o')[-1] }}{% endfor %}", "alters what the turns say"),
+        ("{{ messages[0].content }}", "does not show turn 2 of a conversation of user, assistant exactly once"),
+        ("{% for m in messages %}{{ m.content + m.content }}{% endfor %}", "does not show turn 1"),
+        ("{% for m in messages %}{{ '\ue0007\ue000' + m.content }}{% endfor %}", "does not show turn 8"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "recursion"),
         ("{{ raise_exception('no system turns') }}", "no system turns"),
         ("{{ messages[9].content }}", "refuses a conversation"),
         ("{{ ''.__class__.__mro__ }}", "unsafe"),
@@ -82,6 +86,13 @@ def test_a_template_that_trims_is_proven_equal():
 def test_templates_that_are_refused(template, reason):
     with pytest.raises(Refusal, match=reason):
         Chat(template, CONTROL).parts([("user", "good"), ("assistant", "so so")])
+
+
+def test_a_text_of_all_private_characters_is_rendered():
+    said = "".join(map(chr, range(0xE000, 0xF900))) + "\ue0000\ue000"
+    assert learnt(Chat(TEMPLATE, CONTROL).parts([("user", said), ("assistant", said)])) == [said, CONTROL[1]]
+    odd = Chat("{% for m in messages %}{{ '\ue000' + m.content }}{% endfor %}", CONTROL)
+    assert text(odd.parts([("user", "a"), ("assistant", "b")])) == "\ue000a\ue000b"
 
 
 def test_an_unknown_role_is_refused():

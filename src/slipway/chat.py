@@ -2,8 +2,8 @@ r"""Chat templates: the one that Slipway ships, and how a conversation becomes t
 
 A template is a program from whoever wrote the model. It runs in Jinja's immutable sandbox, without the clock.
 Whatever the turns say stays text: the template is rendered once with a mark in place of each content, control
-tokens are looked for in that rendering only, and the contents are put back afterwards. The result must spell
-exactly what the template makes of the real conversation, else the conversation is refused.
+tokens are looked for in that rendering only, and the contents are put back afterwards. The result must hold
+every turn once and spell exactly what the template makes of the real conversation, else the conversation is refused.
 
     >>> chat = Chat(TEMPLATE, CONTROL)
     >>> [part.text for part in chat.parts([("user", "Hi <|im_end|>"), ("assistant", "Ho")])][:3]
@@ -30,8 +30,8 @@ TEMPLATE = (
 )
 FILE = "chat_template.jinja"
 ROLES = ("system", "user", "assistant", "tool")
-_PRIVATE = range(0xE000, 0xF900)
-"""Unicode's private use area: marks are made of a character that no content holds."""
+_MARK = "\ue000"
+"""Of Unicode's private use area; a content's number between two of them stands for the content."""
 
 
 def digest(template: str) -> str:
@@ -154,7 +154,7 @@ class Chat:
             return self._template.render(
                 messages=messages, tools=None, documents=None, add_generation_prompt=False, **self._variables
             )
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except (TemplateError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
             roles = ", ".join(role for role, _ in turns)
             raise Refusal(f"chat template {self.sha256} refuses a conversation of {roles}: {error}") from None
 
@@ -169,26 +169,31 @@ class Chat:
             last_only: only the last turn counts, as in a preference pair.
 
         Raises:
-            Refusal: for an unknown role, or a template that alters what the turns say.
+            Refusal: for an unknown role, or a template that leaves turns out or alters what they say.
         """
         for role, _ in turns:
             if role not in ROLES:
                 raise Refusal(f"{role!r} is no role of a conversation; known are {', '.join(ROLES)}")
-        said = "".join(content for _, content in turns)
-        mark = next(chr(code) for code in _PRIVATE if chr(code) not in said)
-        skeleton = self._render([(role, f"{mark}{number}{mark}") for number, (role, _) in enumerate(turns)])
-        pieces = _tokens(skeleton, mark, self._control)
-        contents = self._contents(turns, pieces, mark)
+        skeleton = self._render([(role, f"{_MARK}{number}{_MARK}") for number, (role, _) in enumerate(turns)])
+        pieces = _pieces(skeleton, self._control)
+        shown = [piece for piece in pieces if isinstance(piece, int)]
+        if wrong := sorted(number for number in {*shown, *range(len(turns))} if shown.count(number) != 1):
+            roles = ", ".join(role for role, _ in turns)
+            raise Refusal(
+                f"chat template {self.sha256} does not show turn {wrong[0] + 1} of a conversation of {roles} exactly "
+                "once; use a template that shows every turn"
+            )
+        contents = self._contents(turns, pieces)
         last = len(turns) - 1
         counts = [role == "assistant" and (number == last or not last_only) for number, (role, _) in enumerate(turns)]
-        return _join(pieces, contents, counts, mark, frozenset(self._control))
+        return _join(pieces, contents, counts, frozenset(self._control))
 
-    def _contents(self, turns: Sequence[tuple[str, str]], pieces: Sequence[str], mark: str) -> list[str]:
+    def _contents(self, turns: Sequence[tuple[str, str]], pieces: Sequence[str | int]) -> list[str]:
         """The contents as the template shows them: as they are, or trimmed; proven on the whole rendering."""
         real = self._render(turns)
         raw = [content for _, content in turns]
         for contents in (raw, [content.strip() for content in raw]):
-            if "".join(contents[int(p[1:-1])] if p.startswith(mark) else p for p in pieces) == real:
+            if "".join(contents[piece] if isinstance(piece, int) else piece for piece in pieces) == real:
                 return contents
         raise Refusal(
             f"chat template {self.sha256} alters what the turns say, beyond trimming (conversation beginning with "
@@ -196,14 +201,16 @@ class Chat:
         )
 
 
-def _tokens(skeleton: str, mark: str, control: Sequence[str]) -> list[str]:
-    """The rendering cut at marks and control tokens, both kept, the longest control token first."""
-    pattern = "|".join([f"{mark}[0-9]+{mark}", *map(re.escape, control)])
-    return [piece for piece in re.split(f"({pattern})", skeleton) if piece]
+def _pieces(skeleton: str, control: Sequence[str]) -> list[str | int]:
+    """The rendering cut at contents, given by their numbers, and at control tokens, the longest one first."""
+    marked = f"{_MARK}[0-9]{{1,9}}{_MARK}"
+    pattern = "|".join([marked, *map(re.escape, control)])
+    found = [piece for piece in re.split(f"({pattern})", skeleton) if piece]
+    return [int(piece[1:-1]) if re.fullmatch(marked, piece) else piece for piece in found]
 
 
 def _join(
-    pieces: Sequence[str], contents: Sequence[str], counts: Sequence[bool], mark: str, control: frozenset[str]
+    pieces: Sequence[str | int], contents: Sequence[str], counts: Sequence[bool], control: frozenset[str]
 ) -> list[Part]:
     parts: list[Part] = []
     text = ""
@@ -211,19 +218,18 @@ def _join(
     ends = False
     """The assistant has just spoken, and the next control token ends the turn."""
     for piece in pieces:
-        if piece in control:
+        if isinstance(piece, int):
+            start = len(text)
+            text += contents[piece]
+            ends = counts[piece]
+            if ends:
+                spans.append((start, len(text)))
+        elif piece in control:
             if text:
                 # White space between answer and end of turn counts with them.
                 parts.append(Part(text, False, tuple([*spans[:-1], (spans[-1][0], len(text))] if ends else spans)))
             parts.append(Part(piece, True, ((0, len(piece)),) if ends else ()))
             text, spans, ends = "", [], False
-        elif piece.startswith(mark):
-            number = int(piece[1:-1])
-            start = len(text)
-            text += contents[number]
-            ends = counts[number]
-            if ends:
-                spans.append((start, len(text)))
         else:
             text += piece
             ends = ends and not piece.strip()

@@ -6,10 +6,13 @@ import json
 import numpy as np
 import pytest
 
-from slipway.chat import CONTROL, TEMPLATE
+from slipway.chat import CONTROL, TEMPLATE, Chat
+from slipway.data.tokens import bpe
+from slipway.data.tokens.codec import Codec
 from slipway.evaluation.answers import answers, measured, template
 from slipway.evaluation.documents import Document
 from slipway.evaluation.scoring import Scorer
+from tests.evaluation.conftest import sentences
 
 TALK = [["user", "Sort the array?"], ["assistant", "Return the index."], ["user", "Sum?"], ["assistant", "The value."]]
 
@@ -19,14 +22,36 @@ def document(name, shape, turns):
 
 
 @pytest.fixture(scope="module")
-def talking(model, tokenizer):
-    """A scorer whose tokenizer has the shipped template."""
-    words = copy.deepcopy(tokenizer)
-    words.add_special_tokens({"additional_special_tokens": list(CONTROL)})
-    words.chat_template = TEMPLATE
+def directory(tmp_path_factory):
+    """A tokenizer with the shipped template, as the stage `tokenize` writes it."""
+    place = tmp_path_factory.mktemp("tokenizer")
+    bpe.save(bpe.train([*sentences(200, 0), "user assistant"], 400, CONTROL), place, TEMPLATE)
+    return place
+
+
+@pytest.fixture(scope="module")
+def talking(model, directory):
+    from transformers import AutoTokenizer
+
+    words = AutoTokenizer.from_pretrained(directory, local_files_only=True)
     grown = copy.deepcopy(model)
     grown.resize_token_embeddings(len(words))
     return Scorer(grown, words, context=64)
+
+
+def test_prompts_and_answers_are_the_tokens_of_training(talking, directory):
+    codec = Codec(directory, trained=True)
+    (encoded,) = codec.conversations([codec.chat.parts(TALK[:2])])
+    (one,) = answers(talking, [document("d", "chat", TALK[:2])], template(talking))
+    # The line end after the answer comes last and is no part of it.
+    assert [*one.prompt, *one.answer] == encoded.ids.tolist()[:-1]
+    assert encoded.mask.tolist() == [False] * len(one.prompt) + [True] * len(one.answer) + [False]
+
+
+def test_an_answer_that_no_control_token_ends_is_ended_by_the_separator(talking):
+    bare = Chat("{% for m in messages %}{{ '<|im_start|>' + m.content }}{% endfor %}", CONTROL)
+    (one,) = answers(talking, [document("d", "chat", TALK[:2])], bare)
+    assert talking.tokenizer.decode(one.answer) == "Return the index.<|endoftext|>"
 
 
 def test_every_turn_of_the_assistant_is_asked_after_what_was_said_before(talking):

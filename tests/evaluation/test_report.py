@@ -75,6 +75,27 @@ def test_the_whole_report_twice(scorer, tmp_path):
     assert all(len(row["scores"]) == 4 and len(row["prompt_sha256"]) == 64 for row in table)
 
 
+def test_samples_end_where_a_generation_of_the_release_ends(scorer, tmp_path, monkeypatch):
+    test = read_documents(split(tmp_path / "clean", rows(6)))
+    made: list[list[int]] = []
+    generate = scorer.generate
+
+    def noted(*arguments):
+        made.extend(found := generate(*arguments))
+        return found
+
+    def samples():
+        return evaluate(scorer, test, ["a"], SETTINGS, 17, weights_sha256="w", test_sha256="t")[0].samples
+
+    monkeypatch.setattr(scorer, "generate", noted)
+    assert [text for _, text in samples()] == [scorer.decode(tokens) for tokens in made]
+    stop = made[0][1]
+    monkeypatch.setattr(scorer.model.generation_config, "eos_token_id", [scorer.separator, stop])
+    expected = [tokens[: tokens.index(stop)] if stop in tokens else tokens for tokens in made]
+    assert expected[0] == made[0][:1]
+    assert [text for _, text in samples()] == [scorer.decode(tokens) for tokens in expected]
+
+
 def test_tasks_that_cannot_be_asked_are_left_out_with_a_reason(scorer, tmp_path):
     test = read_documents(split(tmp_path / "clean", rows(3, signed=False)))
     report, answers = evaluate(scorer, test, ["some text"], SETTINGS, 17, weights_sha256="w", test_sha256="t")

@@ -118,6 +118,14 @@ def test_preference_pairs_are_not_trained_on_as_text(tmp_path: Path) -> None:
         Tokens(tmp_path, "train", 16, seed=0)
 
 
+def test_a_split_of_which_nothing_is_learnt_is_refused(tmp_path: Path) -> None:
+    np.arange(100, dtype="<u2").tofile(tmp_path / "train-00000.bin")
+    np.zeros(100, np.uint8).tofile(tmp_path / "train-00000.mask.bin")
+    write_index(tmp_path, {"train": [{"file": "train-00000.bin", "tokens": 100, "masked": True, "learnt": 0}]})
+    with pytest.raises(UserError, match="no token of train counts in the loss"):
+        Tokens(tmp_path, "train", 16, seed=0)
+
+
 def test_a_file_of_another_size_is_named(tokens: Path, tmp_path: Path) -> None:
     write_tokens(tmp_path)
     (tmp_path / "train-00000.bin").write_bytes(b"\0" * 10)

@@ -38,7 +38,9 @@ def template(scorer: Scorer) -> Chat | None:
     if not isinstance(tokenizer.chat_template, str):
         return None
     variables = {name: text for name, text in tokenizer.special_tokens_map.items() if isinstance(text, str)}
-    return Chat(tokenizer.chat_template, tokenizer.all_special_tokens, variables)
+    # `all_special_tokens` lacks those that only tokenizer.json names, as the template's own.
+    control = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    return Chat(tokenizer.chat_template, control, variables)
 
 
 def _turns(document: Document) -> Iterator[list[tuple[str, str]]]:
@@ -74,7 +76,8 @@ def _asked(scorer: Scorer, document: Document, number: int, parts: Sequence[Part
             prompt, answer = prompt + before, answer + said
         if answer and part.control:
             break
-    if not parts[-1].control and not any(part.control for part in parts):
+    # As in training: where no control token ends the answer, the separator does.
+    if not parts[-1].control and any(last == len(parts[-1].text) for _, last in parts[-1].learnt):
         answer.append(scorer.separator)
     return Asked(f"{document.id}#{number}", document.family, tuple(prompt), tuple(answer), size)
 

@@ -6,6 +6,7 @@ an empty split is an error before any model is asked.
 
 import zlib
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -132,13 +133,16 @@ def _bits_per_byte(
 def _samples(
     scorer: Scorer, test: Sequence[Document], asked: Sequence[Asked], seed: int
 ) -> tuple[tuple[str, str], ...]:
-    """Prompts from held-out documents and what the model adds, greedily.
+    """Prompts from held-out documents and what the model adds, greedily, up to where its generations end.
 
     A prompt is what was said before a document's first answer, or its signature, or its first tokens.
     """
     chosen = np.random.default_rng(seed).permutation(len(test))[:SAMPLES]
     new_tokens = min(SAMPLE_TOKENS, scorer.context // 2)
     said = {one.item: one.prompt for one in asked}
+    # With a chat template the end of the assistant's turn is among them.
+    stated = scorer.model.generation_config.eos_token_id
+    ends = stated if isinstance(stated, list) else [stated]
     samples = []
     for index in sorted(chosen):
         document = test[index]
@@ -146,7 +150,8 @@ def _samples(
         (tokens,) = scorer.encode([start])
         prompt = said.get(f"{document.id}#0") or (tokens if document.signature else tokens[:SAMPLE_PROMPT])
         (generated,) = scorer.generate([[scorer.separator, *prompt]], new_tokens)
-        samples.append((scorer.decode(prompt), scorer.decode(generated)))
+        shown = takewhile(lambda token: token not in ends, generated)
+        samples.append((scorer.decode(prompt), scorer.decode(list(shown))))
     return tuple(samples)
 
 

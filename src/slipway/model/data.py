@@ -134,6 +134,8 @@ class Tokens:
                 f"{directory}: {split} holds {len(self._stream)} tokens, and train.sequence_length {self.length} needs "
                 f"{needed}; add data, or shorten the sequence"
             )
+        if not self.learnt:
+            raise UserError(f"{directory}: no token of {split} counts in the loss; add answers to it")
 
     def _shuffle(self, epoch: int) -> tuple[int, Any]:
         generator = np.random.Generator(np.random.Philox(key=[self._seed, epoch]))

@@ -1,12 +1,16 @@
 """The model card: read by the hub, complete for a person, every value out of a record."""
 
 import copy
+import json
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from ruamel.yaml import YAML
 
-from slipway import recipe
+from slipway import chat, recipe
 from slipway.release.bundle import card
 from slipway.release.bundle.assemble import assemble
 from tests.data_records import edit
@@ -108,6 +112,33 @@ def test_card_shows_answers_and_tasks_that_could_not_be_asked(project, default_r
     page = (project / "bundle/report.html").read_text()
     assert "0 of 60 test documents" in page
     assert "<h3>Answers</h3>" in page
+    # What is counted is independent evidence, not single answers.
+    assert re.search(r"families of documents\D*31\b", page)
+
+
+def test_card_of_a_chat_model_shows_how_to_talk_to_it(project, default_recipe, built):
+    assert "apply_chat_template" not in (built / "README.md").read_text()
+    chat_template = project / "models/tokenizer" / chat.FILE
+    chat_template.write_text(chat.TEMPLATE)
+    path = project / "reports/tokenize.json"
+    record = json.loads(path.read_text())
+    record["outputs"]["models/tokenizer/chat_template.jinja"] = chat.SHA256
+    path.write_text(json.dumps(record))
+    edit(project, "tokenize", lambda result: result.update(chat_template_sha256=chat.SHA256))
+    assemble(project, default_recipe)
+    text = (project / "bundle/README.md").read_text()
+    assert (
+        f"| Chat template | sha256 `{chat.SHA256}`; of conversations only the assistant's turns were learnt |" in text
+    )
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    run = subprocess.run(
+        [sys.executable, "-c", code.replace("path/to/this/directory", str(project / "bundle"))],
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
 
 
 def test_card_says_what_the_licences_ask_and_what_was_cleaned(built):

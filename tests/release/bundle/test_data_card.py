@@ -55,6 +55,13 @@ def test_a_record_that_contradicts_itself_or_the_release_is_refused(project, def
         data_card.render(load(project, default_recipe))
 
 
+def test_languages_that_nobody_told_are_not_stated(project, default_recipe):
+    told = answers(load(project, default_recipe))["1.3", "Languages"]
+    assert "of the characters looked at in the raw data (" in told
+    edit(project, "validate", lambda result: result.update(characters_by_language={}))
+    assert answers(load(project, default_recipe))["1.3", "Languages"] == "not stated"
+
+
 def test_another_spelling_of_the_same_licence_is_the_same(project, values):
     values["bundle"]["licence"] = "MIT OR Apache-2.0"
     edit(project, "prepare", lambda result: result.update(release_licence="Apache-2.0 OR MIT"))

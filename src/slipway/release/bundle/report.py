@@ -61,7 +61,9 @@ def _evaluation(material: Material) -> Section:
     body = plot + table(["", "bits per byte", "95 % interval", "n", "method"], rows)
     if report.answers:
         answers = report.answers
-        body += Markup("<h3>Answers</h3>") + page.facts([("bits per byte", answers.value), ("answers", answers.n)])
+        body += Markup("<h3>Answers</h3>") + page.facts(
+            [("bits per byte", answers.value), ("families of documents", answers.n)]
+        )
         body += page.paragraph(
             "Turns of the assistant and completions, each after all that was said before it, rendered as in training; "
             f"95 % interval {interval(answers)} ({answers.method})."

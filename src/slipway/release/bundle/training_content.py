@@ -89,7 +89,8 @@ def _general(material: Material) -> list[Part]:
     languages = material.contract.characters_by_language
     looked = sum(languages.values())
     ranked = sorted(languages.items(), key=lambda item: (-item[1], item[0]))
-    mix = ", ".join(f"{name} {share(count / looked)}" for name, count in ranked) if looked else NOT_STATED
+    mix = ", ".join(f"{name} {share(count / looked)}" for name, count in ranked)
+    mix += f" of the characters looked at in the raw data ({material.contract.language_method})"
     modified = f"a modification of {base.location}{f' at {base.version}' if base.version else ''}" if base else ""
     more = (
         f"{number(train)} tokens in the training split, {number(material.prepare.split_characters['train'])} characters"
@@ -121,10 +122,7 @@ def _general(material: Material) -> list[Part]:
                 ("Size", f"{size} ({more}){'; the text behind the base model not included' if base else ''}"),
                 ("Types of content", shapes),
                 ("Collected", "; ".join(collected) or NOT_STATED),
-                (
-                    "Languages",
-                    f"{mix} of the characters looked at in the raw data ({material.contract.language_method})",
-                ),
+                ("Languages", mix if looked else NOT_STATED),
             ),
         ),
     ]
