@@ -27,8 +27,8 @@ _NOTHING = frozenset({"0BSD", "MIT-0", "PDDL-1.0", "BSD-Source-beginning-file", 
 """Classed as permissive, and yet without conditions."""
 _GPL2, _GPL3 = ("GPL-2.0-only", "GPL-2.0-or-later"), ("GPL-3.0-only", "GPL-3.0-or-later")
 _COMPATIBLE: dict[str, tuple[str, ...]] = {
-    # creativecommons.org/compatiblelicenses (of the GPL it names version 3, no later one); a later version by section 4b
-    # of versions 2.0, 2.5 and 3.0.
+    # creativecommons.org/compatiblelicenses (of the GPL it names version 3, no later one); a later version by section
+    # 4b of versions 2.0, 2.5 and 3.0.
     "CC-BY-SA-4.0": ("GPL-3.0-only", "LAL-1.3"),
     "CC-BY-SA-3.0": ("CC-BY-SA-4.0", "LAL-1.3"),
     "CC-BY-SA-2.5": ("CC-BY-SA-3.0", "CC-BY-SA-4.0"),
