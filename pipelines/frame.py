@@ -5,6 +5,7 @@ report. Run it as DVC does, `python -m pipelines.<stage>`, or let `slipway build
 """
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +21,10 @@ from slipway.files import digests, write_atomic
 from slipway.processes import die_with
 from slipway.recipe import Recipe, load
 from slipway.records import Record, StageRecord, read_record, read_report
+
+_SHORT = re.compile(r"\d+ requested and \d+ written")
+"""What numpy says when the disk is full; it loses the number of the error."""
+_SHORT_WRITE = "No space left on device (an array could not be written whole)"
 
 
 @dataclass(frozen=True)
@@ -148,8 +153,9 @@ def run(stage: str, body: Callable[[Frame], Record]) -> None:
         print(f"{stage}: {error}", file=sys.stderr, flush=True)
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.errno is None:
+        reason = _SHORT_WRITE if _SHORT.search(str(error)) else error.strerror
+        if reason is None:
             raise
-        print(f"{stage}: {error.strerror}: {error.filename or 'no file named'}", file=sys.stderr, flush=True)
+        print(f"{stage}: {reason}: {error.filename or 'no file named'}", file=sys.stderr, flush=True)
         sys.exit(2)
     print(f"done in {time.perf_counter() - started:.1f} s, {len(record.outputs)} files", flush=True)

@@ -8,6 +8,7 @@ import gzip
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,8 +20,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from slipway.files import combined, digests
+from slipway.graph import stages
 
-from .conftest import environment, make_project
+from .conftest import command, environment, make_project
 
 pytestmark = pytest.mark.journey
 STAGES = ("acquire", "validate", "prepare", "tokenize")
@@ -72,18 +74,26 @@ def own_data(project: Path) -> None:
     (own / "chat.jsonl").write_text("\n".join(map(json.dumps, talk)), "utf-8")
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory, default_values) -> Path:
+    """A project with the three sources, locked, its data half made by one process; tests may read it."""
+    staging = tmp_path_factory.mktemp("staging")
+    own_data(staging)
+    directory = make_project(tmp_path_factory.mktemp("built") / "project", recipe(default_values), copied=staging)
+    half(directory, SLIPWAY_WORKERS="1")
+    return directory
+
+
 @pytest.fixture
-def project(tmp_path, default_values) -> Path:
-    """A project with the three sources, locked."""
+def project(built, tmp_path) -> Path:
+    """A copy of it to change."""
+    return Path(shutil.copytree(built, tmp_path / "project", symlinks=True))
 
-    def prepared(values: dict) -> Path:
-        directory = tmp_path / "project"
-        staging = tmp_path / "staging"
-        staging.mkdir()
-        own_data(staging)
-        return make_project(directory, values, copied=staging)
 
-    return prepared(recipe(default_values))
+def unmade(project: Path, stage: str) -> None:
+    """Take away what a stage made, as DVC does before it runs it."""
+    for path in stages(project / "dvc.yaml")[stage].outs:
+        shutil.rmtree(project / path) if (project / path).is_dir() else (project / path).unlink(missing_ok=True)
 
 
 def run(project: Path, stage: str, expect: int = 0, **env: str) -> str:
@@ -128,18 +138,17 @@ def settings(project: Path, change: dict) -> None:
         yaml.dump(values, stream)
 
 
-def test_any_number_of_workers_makes_the_same_bytes(project):
-    alone = half(project, SLIPWAY_WORKERS="1")
+def test_any_number_of_workers_makes_the_same_bytes(project, built):
+    alone = made(built)
     assert len([name for name in alone if name.startswith("data/raw/documents-")]) > 3, "the point is many shards"
     assert combined(half(project, SLIPWAY_WORKERS="2")) == combined(alone)
 
 
-def test_the_books_balance_and_every_reject_has_a_reason(project):
-    half(project)
-    report = json.loads((project / "reports/prepare.json").read_text())["result"]
+def test_the_books_balance_and_every_reject_has_a_reason(built):
+    report = json.loads((built / "reports/prepare.json").read_text())["result"]
     assert report["documents_in"] == 420
     assert report["documents_in"] == sum(report["splits"].values()) + sum(report["rejects"].values())
-    rejects = pa.concat_tables(pq.read_table(path) for path in sorted((project / "data/rejects").glob("rejects-*")))
+    rejects = pa.concat_tables(pq.read_table(path) for path in sorted((built / "data/rejects").glob("rejects-*")))
     assert rejects.num_rows == sum(report["rejects"].values()) == sum(report["rejects_by_step"].values())
     assert rejects["reason"].null_count == 0
     assert rejects["stage"].null_count == 0
@@ -147,7 +156,7 @@ def test_the_books_balance_and_every_reject_has_a_reason(project):
 
 @pytest.mark.parametrize("stage", ["acquire", "prepare", "tokenize"])
 def test_a_stage_killed_halfway_leaves_nothing_half_written_and_its_rerun_gives_the_same_bytes(project, stage):
-    before = half(project)
+    before = made(project)
     for delay in (0.3, 0.6, 0.9):
         process = subprocess.Popen(
             [sys.executable, "-m", f"pipelines.{stage}"],
@@ -167,8 +176,7 @@ def test_a_stage_killed_halfway_leaves_nothing_half_written_and_its_rerun_gives_
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system takes root")
 @pytest.mark.parametrize(("stage", "place"), [("acquire", "data"), ("prepare", "data"), ("tokenize", "data")])
 def test_a_full_disk_is_one_clear_message_and_no_half_output(project, stage, place):
-    for earlier in STAGES[: STAGES.index(stage)]:
-        run(project, earlier)
+    unmade(project, stage)
     held = sum(path.stat().st_size for path in (project / place).rglob("*") if path.is_file())
     kept = project / "kept"
     (project / place).mkdir(exist_ok=True)
@@ -193,6 +201,8 @@ def test_a_source_that_may_not_be_used_commercially_is_refused_by_name(project):
     settings(project, {"prepare": {"licences": ["MIT", "CC0-1.0", "CC-BY-NC-4.0"]}})
     text = (project / "params.yaml").read_text("utf-8").replace("CC-BY-4.0", "CC-BY-NC-4.0")
     (project / "params.yaml").write_text(text, "utf-8")
+    command(project, "slipway", "lock")
+    unmade(project, "prepare")
     run(project, "acquire")
     output = run(project, "prepare", expect=1)
     assert "table" in output
@@ -206,6 +216,7 @@ def test_a_changed_input_is_refused_before_anything_is_read(project):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
+    unmade(project, "acquire")
     output = run(project, "acquire", expect=1)
     assert "own/table.parquet" in output
     assert "slipway lock" in output
@@ -214,7 +225,7 @@ def test_a_changed_input_is_refused_before_anything_is_read(project):
 
 def test_a_broken_contract_names_what_is_broken(project):
     settings(project, {"validate": {"min_documents": 100_000}})
-    run(project, "acquire")
+    unmade(project, "validate")
     output = run(project, "validate", expect=2)
     assert "100,000" in output
     assert (project / "reports/validate.html").exists(), "the page is there to look at"
