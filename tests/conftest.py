@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: the project root, and a recipe small enough to run whole in seconds."""
 
 import copy
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,10 @@ from ruamel.yaml import YAML
 import slipway  # noqa: F401  sets the environment before any library is imported
 
 ROOT = Path(__file__).parents[1]
+
+# A shell that runs the tests in the background ignores Ctrl-C, and so would every process that a test starts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

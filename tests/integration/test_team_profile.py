@@ -131,8 +131,8 @@ def test_a_build_runs_under_the_team_profile(team, tmp_path):
     (project / ".dvc" / "config.local").write_text(remote)
     tracked = (
         "import mlflow\nclient = mlflow.MlflowClient()\n"
-        "steps.start_tracking = lambda: client.create_run('0').info.run_id\n"
-        "steps.finish_tracking = lambda run_id, cached: client.set_terminated(run_id)\n"
+        "hooks.start_tracking = lambda: client.create_run('0').info.run_id\n"
+        "hooks.finish_tracking = lambda run_id, cached: client.set_terminated(run_id)\n"
     )
     drive = (project / "drive.py").read_text()
     (project / "drive.py").write_text(drive.replace("from flows.console", tracked + "from flows.console"))
