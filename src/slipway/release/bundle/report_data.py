@@ -47,7 +47,7 @@ def _contamination(material: Material) -> Markup:
         for name, count in sorted(found.items.items())
     ]
     note = (
-        f"{found.documents_rejected:,} training documents were rejected because they hold an item, or nearly. The "
+        f"{found.documents_rejected:,} documents were rejected because they hold an item, or nearly. The "
         f"residual is the share of a set's words in runs of {found.words} words that kept training text holds too."
     )
     headers = ["set", "items looked for", "too short", "residual"]
