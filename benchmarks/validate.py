@@ -122,14 +122,9 @@ def settings() -> Any:
     from slipway.settings.validate import Encoding
 
     none = Encoding(nul=0, bidi=0, control=0, replacement=0, private_use=0)
-    return Validate(
-        min_documents=10,
-        max_outside_length=0,
-        max_duplicate_share=0,
-        encoding=none,
-        min_type_token_ratio=0,
-        sample=100,  # languages and diversity are none of the 15 checks: as little of them as the recipe allows
-    )
+    bounds = {"min_documents": 10, "max_outside_length": 0, "max_duplicate_share": 0, "min_type_token_ratio": 0}
+    # Languages and diversity are none of the 15 checks: as little of them as the recipe allows.
+    return Validate(**bounds, encoding=none, sample=100)
 
 
 def ours(raws: list[Path], work: Path) -> tuple[dict[str, float], list[list[str]]]:
