@@ -5,8 +5,7 @@
 Every run is a process of its own, the two take turns, and each reports its CPU-seconds and peak resident memory,
 with imports and without (memory without is the growth after them). Slipway runs its whole contract, which is more than
 the 15 (balance, the verdict per row, the page; languages and diversity on the smallest sample). Then 15 small data
-sets with one planted defect each must get the same verdict from both: exactly the planted check broken. Text is
-synthetic: four sentences a row.
+sets with one planted defect each must get the same verdict: exactly that check broken. Text: four sentences a row.
 """
 
 import json
