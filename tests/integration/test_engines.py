@@ -51,7 +51,11 @@ def environment(monkeypatch):
 
 def witness(function, item):
     """The result, and the Ray node on which it was made."""
-    return function(item), ray.get_runtime_context().get_node_id() if ray.is_initialized() else None
+    if not ray.is_initialized():
+        return function(item), None
+    if "bands" not in function.__module__:
+        time.sleep(0.2)  # shorter work would all be given to the worker that has just been free
+    return function(item), ray.get_runtime_context().get_node_id()
 
 
 def corpus(root: Path) -> None:
@@ -130,11 +134,11 @@ def test_a_cluster_that_loses_a_node_makes_the_same_bytes(keys, cluster, tmp_pat
 
     def kill(node: str) -> None:
         results[node] += 1
-        if results[second.node_id] == 3:
+        if results[second.node_id] == 1:
             os.kill(second.all_processes["raylet"][0].process.pid, signal.SIGKILL)
 
     assert Work(keys, kill)(tmp_path / "ray") == expected
-    assert 3 <= results[second.node_id] < 10, "the second node was to be killed while it worked on the first shards"
+    assert 1 <= results[second.node_id] < 10, "the second node was to be killed while it worked on the first shards"
     assert results[first.node_id] > 100
 
 
