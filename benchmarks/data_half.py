@@ -1,7 +1,7 @@
 """The data half on the default corpus, `acquire` to `tokenize`, against an earlier checkout, interleaved.
 
-    git worktree add /tmp/before v0.2.0     # or any commit with the same installed packages
-    python benchmarks/data_half.py --before /tmp/before --rounds 5
+    git worktree add ../before COMMIT       # one that runs with the same installed packages
+    python benchmarks/data_half.py --before ../before --rounds 5
 
 Stages run as the build runs them: `acquire`, then `validate` beside `prepare` and `tokenize`. One JSON line on
 stdout: medians of wall seconds from the first start to the last end, CPU seconds of all processes, and per stage.

@@ -11,28 +11,7 @@ from hypothesis import strategies as st
 
 from slipway.data.sources import docstrings
 from slipway.data.sources.skim import skim
-
-MODULE = b'''
-"""What the module is for."""
-import os
-if os:
-    def twice(a, *, b: int = 1) -> str:
-        """First."""
-else:
-    def twice():
-        """Second."""
-class Box(dict, metaclass=type):
-    """A box.
-
-    Margin.
-        Indented.
-    """
-    async def get(self, key="x"):
-        """Get it."""
-        def inner():
-            """Nobody's interface."""
-    def bare(self): pass
-'''
+from tests.data.sources.test_pydocs import MODULE
 
 
 def test_documents_are_modules_classes_functions_with_signatures():
