@@ -89,6 +89,7 @@ def _bounds(recipe: Recipe) -> list[str]:
         faults.append("tokenize.vocabulary: a trained tokenizer needs a number of tokens, e.g. 8192")
     if recipe.tokenize.origin == "base" and recipe.acquire.base is None:
         faults.append("tokenize.origin is base, but the recipe names no acquire.base")
+    faults += _training(recipe)
     if "baseline" not in validate.model_fields_set:
         # DVC follows this one key, and stops at a key that is not there.
         faults.append(
@@ -97,6 +98,40 @@ def _bounds(recipe: Recipe) -> list[str]:
     if recipe.prepare.validation_share + recipe.prepare.test_share >= 1:
         faults.append("prepare.validation_share and prepare.test_share must leave something to train on")
     return faults
+
+
+def _training(recipe: Recipe) -> list[str]:
+    """Rules of the section `train` that involve more than one key."""
+    train, acquire = recipe.train, recipe.acquire
+    pairs, kind = train.objective.kind in ("dpo", "simpo"), train.objective.kind
+    devices = train.devices.count * train.devices.nodes
+    micro = train.micro_batch_size or 1
+    every = train.keep.every
+    rules = {
+        "train.architecture: missing; a model from scratch needs one (or set train.start to base)": (
+            train.start == "scratch" and train.architecture is None
+        ),
+        "train.architecture: a base brings its own; remove it, or set train.start to scratch": (
+            train.start == "base" and train.architecture is not None
+        ),
+        "train.start is base, but the recipe names no acquire.base": train.start == "base" and acquire.base is None,
+        "train.start is base, so tokenize.origin must be base": (
+            train.start == "base" and recipe.tokenize.origin != "base"
+        ),
+        "train.adapter needs train.start: base": train.adapter is not None and train.start != "base",
+        "train.base_bits needs train.adapter": train.base_bits is not None and train.adapter is None,
+        "train.objective is distill, but the recipe names no acquire.teacher": (
+            kind == "distill" and acquire.teacher is None
+        ),
+        f"train.objective is {kind}, so train.start must be base": pairs and train.start != "base",
+        f"train.objective is {kind}, so tokenize.packing must be stream": pairs and recipe.tokenize.packing != "stream",
+        f"train.batch_size ({train.batch_size}) must be a multiple of the {devices} devices times "
+        f"train.micro_batch_size ({micro})": train.batch_size % (devices * micro) != 0,
+        f"train.keep.every ({every}) must be a multiple of train.checkpoint_every ({train.checkpoint_every})": (
+            every is not None and every % train.checkpoint_every != 0
+        ),
+    }
+    return [rule for rule, broken in rules.items() if broken]
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

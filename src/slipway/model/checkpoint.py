@@ -1,38 +1,32 @@
 """Checkpoints that are whole or absent: directories `step-000200/` with tensors, state and a manifest of digests.
 
-A directory is written under another name, flushed to disk and renamed. Resuming takes the newest one
-whose every byte agrees with its manifest; a damaged one is passed over, and that is said. The newest
-two and the best are kept. Tensors are safetensors and the rest is JSON: reading a checkpoint runs no code.
+A directory is written under another name, flushed to disk and renamed, by a thread while training goes on.
+Resuming takes the newest one whose every byte agrees with its manifest; a damaged one is passed over, and that
+is said. Tensors are safetensors and the rest is JSON: reading a checkpoint runs no code.
 The digest of a checkpoint is the sha256 of its manifest, equal for equal runs.
+
+Several ranks write a file each through torch's distributed checkpoint, and any number of ranks can read them.
 """
 
 import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from slipway.errors import UserError
-from slipway.files import sha256_bytes
+from slipway.files import sha256_bytes, sha256_file
+from slipway.model import sharded
+from slipway.model.parallel import World
+from slipway.settings import Keep
 
 MANIFEST = "manifest.json"
-FILES = ("model.safetensors", "optimiser.safetensors", "state.json")
-"""Empty file beside the checkpoints of a run that reached its end."""
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Everything a run needs to go on from `step`."""
-
-    step: int
-    model: dict[str, torch.Tensor]
-    optimiser: dict[str, torch.Tensor]
-    state: dict[str, Any]
-    """JSON: losses, log, best step, chain of digests."""
+STATE = "state.json"
+Tensors = dict[str, torch.Tensor]
 
 
 def _write(path: Path, data: bytes) -> str:
@@ -43,21 +37,35 @@ def _write(path: Path, data: bytes) -> str:
     return sha256_bytes(data)
 
 
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
 
 
+def _close(partial: Path, state: dict[str, Any], files: dict[str, str]) -> str:
+    """Add state and manifest to a directory with its tensors; returns the digest."""
+    files |= {STATE: _write(partial / STATE, json.dumps(state, sort_keys=True, allow_nan=False).encode())}
+    digest = _write(partial / MANIFEST, json.dumps(files, sort_keys=True).encode())
+    _sync(partial)
+    return digest
+
+
 class Checkpoints:
     """The checkpoints of one run, in `root`/`key`."""
 
-    def __init__(self, root: Path, key: str, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, root: Path, key: str, say: Callable[[str], None], keep: Keep | None = None, world: World | None = None
+    ) -> None:
         self._root, self.directory, self._say = root, root / key, say
+        self._keep, self._world = keep or Keep(), world or World()
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._waiting: tuple[int, Future[str]] | None = None
 
     def path(self, step: int) -> Path:
+        """Where the checkpoint of a step lies."""
         return self.directory / f"step-{step:06d}"
 
     def steps(self) -> list[int]:
@@ -66,44 +74,94 @@ class Checkpoints:
 
     def begin(self, *, fresh: bool = False) -> None:
         """Make room: leftovers of a killed write go, and with `fresh` everything of an earlier run."""
-        if fresh and self.directory.exists():
-            shutil.rmtree(self.directory)
-        self.directory.mkdir(parents=True, exist_ok=True)
-        for leftover in self.directory.glob(".partial-*"):
-            shutil.rmtree(leftover)
+        if self._world.first:
+            if fresh and self.directory.exists():
+                shutil.rmtree(self.directory)
+            self.directory.mkdir(parents=True, exist_ok=True)
+            for leftover in self.directory.glob(".partial-*"):
+                shutil.rmtree(leftover)
+        self._world.told(None)
 
-    def save(self, snapshot: Snapshot, best_step: int) -> str:
-        """Write, rename, then drop what the policy does not keep; returns the digest.
+    def save(self, step: int, tensors: Tensors, state: dict[str, Any], best_step: int) -> None:
+        """Take a copy of all tensors and write it in the background; `settle` first.
 
-        Raises:
-            UserError: if the disk refuses; the earlier checkpoints are untouched.
+        Args:
+            step: after which this is the state.
+            tensors: by name; parts of them on several ranks.
+            state: JSON.
+            best_step: its checkpoint is kept.
         """
+        partial = self.directory / f".partial-{step:06d}"
+        if self._world.size > 1:
+            pending = sharded.begin_save(partial, tensors, self._world)
+            self._waiting = step, self._writer.submit(self._finish_sharded, step, partial, state, best_step, pending)
+            return
         from safetensors.torch import save
 
-        final = self.path(snapshot.step)
-        partial = self.directory / f".partial-{snapshot.step:06d}"
+        # Serialising is the copy; what is written later is no longer the model's own memory.
+        groups: dict[str, Tensors] = {"model.safetensors": {}, "optimiser.safetensors": {}}
+        for name, tensor in tensors.items():
+            file = "optimiser.safetensors" if name.startswith("optimiser.") else "model.safetensors"
+            groups[file][name] = tensor.contiguous()
+        contents = {name: save(group) for name, group in groups.items()}
+        self._waiting = step, self._writer.submit(self._finish, step, partial, state, best_step, contents)
+
+    def _finish(
+        self, step: int, partial: Path, state: dict[str, Any], best_step: int, contents: dict[str, bytes]
+    ) -> str:
         try:
             partial.mkdir(parents=True)
-            contents = (
-                save({name: tensor.contiguous() for name, tensor in snapshot.model.items()}),
-                save({name: tensor.contiguous() for name, tensor in snapshot.optimiser.items()}),
-                json.dumps(snapshot.state, sort_keys=True, allow_nan=False).encode(),
-            )
-            written = {name: _write(partial / name, data) for name, data in zip(FILES, contents, strict=True)}
-            manifest = json.dumps(written, sort_keys=True)
-            digest = _write(partial / MANIFEST, manifest.encode())
-            _sync(partial)
-            if final.exists():  # the damaged one that resuming passed over
-                shutil.rmtree(final)
-            partial.rename(final)
-            _sync(self.directory)
+            files = {name: _write(partial / name, data) for name, data in contents.items()}
+            digest = _close(partial, state, files)
+            self._place(step, partial, best_step)
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
-            raise UserError(self._refused(snapshot.step, error)) from error
-        for step in self.steps()[:-2]:
-            if step != best_step:
-                shutil.rmtree(self.path(step))
+            raise UserError(self._refused(step, error)) from error
         return digest
+
+    def _finish_sharded(
+        self, step: int, partial: Path, state: dict[str, Any], best_step: int, pending: Future[Any]
+    ) -> str:
+        try:
+            pending.result()
+            if not self._world.first:
+                return ""
+            files = {path.name: sha256_file(path) for path in sorted(partial.glob("*.safetensors"))}
+            for path in partial.iterdir():
+                _sync(path)
+            digest = _close(partial, state, files)
+            self._place(step, partial, best_step)
+        except OSError as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise UserError(self._refused(step, error)) from error
+        return digest
+
+    def _place(self, step: int, partial: Path, best_step: int) -> None:
+        """Give a whole checkpoint its name, then drop what the policy does not keep."""
+        final = self.path(step)
+        if final.exists():  # the damaged one that resuming passed over
+            shutil.rmtree(final)
+        partial.rename(final)
+        _sync(self.directory)
+        every = self._keep.every
+        for old in self.steps()[: -self._keep.last]:
+            if old != best_step and not (every and old % every == 0):
+                shutil.rmtree(self.path(old))
+
+    def settle(self) -> tuple[int, str] | None:
+        """Wait for the write in the background: its step and digest; None if there is none.
+
+        Raises:
+            UserError: if the disk refused; earlier checkpoints are untouched.
+        """
+        if self._waiting is None:
+            return None
+        (step, future), self._waiting = self._waiting, None
+        return step, self._world.told(future.result())
+
+    def failed(self) -> bool:
+        """Whether a write in the background has gone wrong; `settle` says how."""
+        return bool(self._waiting and self._waiting[1].done() and self._waiting[1].exception())
 
     def _refused(self, step: int, error: OSError) -> str:
         good = self.steps()
@@ -113,59 +171,53 @@ class Checkpoints:
             "Free some disk space and run again; training goes on from there"
         )
 
-    def load(self, step: int) -> tuple[Snapshot, str]:
-        """The checkpoint of `step` and its digest.
+    def read(self, step: int) -> tuple[dict[str, Any], str, list[str]]:
+        """State and digest of a checkpoint, and its files of tensors, after every byte was compared with its manifest.
 
         Raises:
-            ValueError: naming the file that is missing or differs from the manifest.
+            ValueError: naming the file that is missing or differs.
         """
-        from safetensors.torch import load
-
         directory = self.path(step)
         try:
             manifest = (directory / MANIFEST).read_bytes()
-            recorded = json.loads(manifest)
-            data = {name: (directory / name).read_bytes() for name in FILES}
-        except (OSError, ValueError) as error:
+            recorded: dict[str, str] = json.loads(manifest)
+            found = {name: sha256_file(directory / name) for name in recorded}
+            state = json.loads((directory / STATE).read_bytes())
+        except (OSError, ValueError, AttributeError) as error:
             raise ValueError(f"{directory.name} cannot be read: {error}") from None
-        for name, content in data.items():
-            if sha256_bytes(content) != recorded.get(name):
+        for name, digest in found.items():
+            if digest != recorded[name]:
                 raise ValueError(f"{directory.name}/{name} differs from its manifest")
-        model, optimiser = load(data["model.safetensors"]), load(data["optimiser.safetensors"])
-        return Snapshot(step, model, optimiser, json.loads(data["state.json"])), sha256_bytes(manifest)
+        return state, sha256_bytes(manifest), sorted(name for name in recorded if name.endswith(".safetensors"))
 
-    def newest(self) -> tuple[Snapshot, str] | None:
-        """The newest valid checkpoint and its digest; None if there is none."""
+    def load(self, step: int, into: Tensors) -> tuple[dict[str, Any], str]:
+        """Fill tensors from the checkpoint of `step`; returns its state and digest. Raises ValueError as `read`."""
+        state, digest, files = self.read(step) if self._world.first else ({}, "", [])
+        state, digest, files = self._world.told((state, digest, files))
+        sharded.load(self.path(step), files, into, self._world)
+        return state, digest
+
+    def newest(self, into: Tensors) -> tuple[int, dict[str, Any], str] | None:
+        """Fill tensors from the newest valid checkpoint: step, state, digest; None if there is none."""
+        step = self._world.told(self._newest() if self._world.first else None)
+        return None if step is None else (step, *self.load(step, into))
+
+    def _newest(self) -> int | None:
         for step in reversed(self.steps()):
             try:
-                return self.load(step)
+                self.read(step)
             except ValueError as error:
                 self._say(f"checkpoint passed over: {error}")
+            else:
+                return step
         return None
-
-    def preflight(self, step: int, tensors: int) -> None:
-        """Fail now rather than at the end: read back the checkpoint of `step`, and ask for room for three more.
-
-        Args:
-            step: of a checkpoint just written.
-            tensors: bytes of model and optimiser state in full.
-        """
-        try:
-            self.load(step)
-        except ValueError as error:
-            raise UserError(f"{self.directory}: a checkpoint cannot be read back ({error}); use another disk") from None
-        free = shutil.disk_usage(self.directory).free
-        if free < 4 * tensors:
-            raise UserError(
-                f"{self.directory}: checkpoints need {4 * tensors / 1e6:.0f} MB and {free / 1e6:.0f} MB are free; "
-                "free some disk space and run again"
-            )
 
     def finish(self) -> None:
         """Drop the checkpoints of other runs, which nobody will resume.
 
         This run's own stay: a kill before its results are in DVC's cache must not cost the training.
         """
-        for other in self._root.iterdir():
-            if other.is_dir() and other != self.directory:
-                shutil.rmtree(other)
+        if self._world.first:
+            for other in self._root.iterdir():
+                if other.is_dir() and other != self.directory:
+                    shutil.rmtree(other)

@@ -1,110 +1,122 @@
-"""Next-token cross-entropy that never holds the logits of a whole batch.
+"""Losses over a vocabulary that never hold the logits of a whole batch.
 
-For a small model the logits (rows × vocabulary) are the largest tensor by far. `LinearCrossEntropy`
+For a small model the logits (positions × vocabulary) are the largest tensor by far. `LinearCrossEntropy`
 walks over them in chunks and computes the gradient in the forward pass, as Liger-Kernel's fused
 linear cross-entropy does (Hsu et al., arXiv:2410.10989); here in plain torch, for any device. On two cores
-it is also faster than the unfused loss, because a chunk stays in the cache.
+it is also faster than the unfused loss, because a chunk stays in the cache. `token_nats` is its differentiable
+relative for objectives that need each position, and `LinearDivergence` compares with a teacher.
 """
 
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
-from slipway.model.data import IGNORED
-
-CHUNK = 256
+CHUNK = {"cpu": 256, "cuda": 4096}
 """Positions per chunk."""
 
 
-class Loss(Protocol):
-    """What `make_loss` gives."""
+def _chunk(device: torch.device) -> int:
+    return CHUNK.get(device.type, 1024)
 
-    def __call__(self, rows: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-        """Rows and labels to a scalar."""
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    """What sums are kept in: half precision is too narrow for them."""
+    return torch.promote_types(dtype, torch.float32)
 
 
 class LinearCrossEntropy(torch.autograd.Function):
-    """Mean over positions of -log softmax(hidden @ weight.T)[label], in nats; 0 if there is no position."""
+    """Sum over positions of -log softmax(hidden @ weight.T)[label], in nats, divided by `divisor`."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """`hidden` (n, width), `weight` (vocabulary, width), `labels` (n) -> scalar."""
-        n = len(labels)
-        total = hidden.new_zeros(())
+    def forward(
+        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, divisor: float
+    ) -> torch.Tensor:
+        """`hidden` (n, width), `weight` (vocabulary, width), `labels` (n) -> scalar, float32 or wider."""
+        n, chunk = len(labels), _chunk(hidden.device)
+        head, wide = weight.to(hidden.dtype), _wide(hidden.dtype)
+        total = hidden.new_zeros((), dtype=wide)
         wanted = hidden.requires_grad or weight.requires_grad
         grad_hidden = torch.empty_like(hidden) if wanted else None
-        grad_weight = torch.zeros_like(weight) if wanted else None
-        for start in range(0, n, CHUNK):
-            part, label = hidden[start : start + CHUNK], labels[start : start + CHUNK, None]
-            chances = torch.log_softmax(part @ weight.T, 1)
+        grad_weight = torch.zeros_like(weight, dtype=wide) if wanted else None
+        for start in range(0, n, chunk):
+            part, label = hidden[start : start + chunk], labels[start : start + chunk, None]
+            chances = torch.log_softmax((part @ head.T).to(wide), 1)
             total -= chances.gather(1, label).sum()
             if grad_hidden is None or grad_weight is None:
                 continue
             error = chances.exp_()
             error.scatter_add_(1, label, torch.full_like(label, -1.0, dtype=error.dtype))
-            torch.mm(error, weight, out=grad_hidden[start : start + CHUNK])
-            grad_weight.addmm_(error.T, part)
+            error = error.to(hidden.dtype)
+            torch.mm(error, head, out=grad_hidden[start : start + chunk])
+            if hidden.dtype == wide:
+                grad_weight.addmm_(error.T, part)
+            else:
+                grad_weight += error.T @ part
         if grad_hidden is not None and grad_weight is not None:
-            ctx.save_for_backward(grad_hidden.div_(max(n, 1)), grad_weight.div_(max(n, 1)))
-        return total / max(n, 1)
+            ctx.save_for_backward(grad_hidden.div_(divisor), grad_weight.div_(divisor).to(weight.dtype))
+        return total / divisor
 
     @staticmethod
-    def backward(ctx: Any, *outputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
+    def backward(ctx: Any, *outputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None, None]:
         grad_hidden, grad_weight = ctx.saved_tensors
-        return grad_hidden * outputs[0], grad_weight * outputs[0], None
+        return grad_hidden * outputs[0], grad_weight * outputs[0], None, None
 
 
-def _counted(values: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Positions (flat) whose label counts; without the others nothing is computed for them in the head."""
-    values, labels = values.flatten(0, 1), labels.flatten()
-    counts = labels != IGNORED
-    return (values, labels) if bool(counts.all()) else (values[counts], labels[counts])
+def _nats(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    logits = (hidden @ weight.to(hidden.dtype).T).to(_wide(hidden.dtype))
+    return functional.cross_entropy(logits, labels, reduction="none")
 
 
-def _plain(model: Any) -> Loss:
-    def loss(rows: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-        logits = model(input_ids=rows[:, :-1], use_cache=False).logits
-        chosen, wanted = _counted(logits, rows[:, 1:] if labels is None else labels)
-        if not len(wanted):
-            return chosen.sum()  # 0, with a gradient of 0
-        return functional.cross_entropy(chosen.float(), wanted)
-
-    return loss
+def token_nats(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """-log softmax(hidden @ weight.T)[label] of each position, shape (n); logits are computed again for gradients."""
+    chunk, parts = _chunk(hidden.device), []
+    for start in range(0, len(labels), chunk):
+        pieces = hidden[start : start + chunk], weight, labels[start : start + chunk]
+        parts.append(checkpoint(_nats, *pieces, use_reentrant=False) if torch.is_grad_enabled() else _nats(*pieces))
+    return torch.cat(parts) if parts else hidden.new_zeros(0)
 
 
-def _chunked(model: Any) -> Loss:
-    def loss(rows: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-        hidden = model.base_model(input_ids=rows[:, :-1], use_cache=False).last_hidden_state
-        head = model.get_output_embeddings().weight
-        chosen, wanted = _counted(hidden, rows[:, 1:] if labels is None else labels)
-        return LinearCrossEntropy.apply(chosen, head, wanted)
+class LinearDivergence(torch.autograd.Function):
+    """Sum over positions of T² KL(teacher || student) of distributions softened by T, divided by `divisor`.
 
-    return loss
-
-
-@torch.no_grad()
-def _head_is_linear(model: Any) -> bool:
-    """Whether logits are hidden @ weight.T, without bias, scale or cap: tried, not looked up in a list of models."""
-    head = model.get_output_embeddings()
-    if not isinstance(head, torch.nn.Linear) or head.bias is not None:
-        return False
-    rows = torch.arange(8)[None] % model.config.vocab_size
-    training, weight = model.training, head.weight.detach().clone()
-    model.eval()
-    # A cap on the logits shows only far from zero.
-    head.weight.mul_(1000)
-    logits = model(input_ids=rows, use_cache=False).logits
-    expected = model.base_model(input_ids=rows, use_cache=False).last_hidden_state @ head.weight.T
-    head.weight.copy_(weight)
-    model.train(training)
-    return torch.allclose(logits, expected, rtol=1e-4, atol=1e-3)
-
-
-def make_loss(model: Any) -> Loss:
-    """A function from rows (batch, length + 1) of token ids to the mean loss in nats per token that counts.
-
-    Its second argument, labels (batch, length), says what counts: `IGNORED` where a token does not. Without it
-    every token but the first of a row counts.
+    Hinton et al., arXiv:1503.02531, with the gradient computed chunk by chunk in the forward pass.
     """
-    return _chunked(model) if _head_is_linear(model) else _plain(model)
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        teacher_hidden: torch.Tensor,
+        teacher_weight: torch.Tensor,
+        temperature: float,
+        divisor: float,
+    ) -> torch.Tensor:
+        """`hidden` (n, width), `weight` (vocabulary, width), the teacher's alike -> scalar."""
+        n, chunk = len(hidden), _chunk(hidden.device)
+        head, vocabulary, wide = weight.to(hidden.dtype), len(weight), _wide(hidden.dtype)
+        wanted = hidden.requires_grad or weight.requires_grad
+        total = hidden.new_zeros((), dtype=wide)
+        grad_hidden, grad_weight = torch.empty_like(hidden), torch.zeros_like(weight, dtype=wide)
+        for start in range(0, n, chunk):
+            part, other = hidden[start : start + chunk], teacher_hidden[start : start + chunk]
+            ours = torch.log_softmax((part @ head.T).to(wide) / temperature, 1)
+            # A teacher's vocabulary may be filled up to a round number; ours is the tokenizer's.
+            scores = (other @ teacher_weight[:vocabulary].to(other.dtype).T).to(wide)
+            theirs = torch.log_softmax(scores / temperature, 1)
+            chances = theirs.exp()
+            total += (chances * (theirs - ours)).sum()
+            if wanted:
+                error = ((ours.exp_() - chances) * temperature).to(hidden.dtype)
+                torch.mm(error, head, out=grad_hidden[start : start + chunk])
+                grad_weight += error.T @ part
+        if wanted:
+            ctx.save_for_backward(grad_hidden.div_(divisor), grad_weight.div_(divisor).to(weight.dtype))
+        return total * (temperature**2 / divisor)
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: torch.Tensor) -> tuple[Any, ...]:
+        grad_hidden, grad_weight = ctx.saved_tensors
+        return grad_hidden * outputs[0], grad_weight * outputs[0], None, None, None, None

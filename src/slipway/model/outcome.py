@@ -6,26 +6,53 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from slipway.errors import UserError
-from slipway.files import combined, digests, sha256_bytes
+from slipway.files import combined, digests, sha256_bytes, sha256_file
+from slipway.model.device import Device
+from slipway.model.parallel import World
 from slipway.settings import Train
 
+FREE = {"keep", "devices"}
+"""Settings that may change between two attempts at a run."""
+SHARD_BYTES = 5_000_000_000
+"""Largest file of released weights."""
 
-def run_key(settings: Train, seed: int, tokens_digest: str) -> str:
-    """A name for everything a step depends on: settings, seed, tokens, this code and the libraries under it."""
+
+def run_key(settings: Train, seed: int, inputs_digest: str, device: Device) -> str:
+    """A name for everything a step depends on: settings, seed, data, precision, this code and the libraries under it."""
     here = Path(__file__).parent
     facts = {
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json", exclude=FREE),
         "seed": seed,
-        "tokens": tokens_digest,
+        "inputs": inputs_digest,
+        "precision": f"{device.torch.type} {device.dtype}",
         "code": combined({name: sha for name, sha in digests(here, here).items() if name.endswith(".py")}),
-        "libraries": {name: version(name) for name in ("numpy", "safetensors", "torch", "transformers")},
+        "libraries": {name: version(name) for name in ("numpy", "peft", "safetensors", "torch", "transformers")},
     }
     return sha256_bytes(json.dumps(facts, sort_keys=True).encode())[:16]
 
 
-def write_model(model: Any, directory: Path) -> None:
+def gathered(model: Any, world: World) -> dict[str, torch.Tensor] | None:
+    """All weights on the first rank's memory, where they are divided among ranks; None where they are not."""
+    if world.size == 1:
+        return None
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+    return get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+
+
+def write_model(
+    model: Any, directory: Path, weights: dict[str, torch.Tensor] | None = None, dtype: torch.dtype = torch.float32
+) -> None:
     """Write a Hugging Face directory, whole or not at all.
+
+    Args:
+        model: of transformers.
+        directory: to write.
+        weights: its parameters, if the model holds only parts of them.
+        dtype: that the weights are written in.
 
     Raises:
         UserError: if the disk refuses.
@@ -42,7 +69,12 @@ def write_model(model: Any, directory: Path) -> None:
     model.generation_config = GenerationConfig(**special)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        model.save_pretrained(temporary)
+        if dtype != torch.float32:
+            weights = {
+                n: t.to(dtype) if t.is_floating_point() else t for n, t in (weights or model.state_dict()).items()
+            }
+            model.config.dtype = dtype
+        model.save_pretrained(temporary, state_dict=weights, max_shard_size=SHARD_BYTES)
         for file in temporary.iterdir():
             file.chmod(0o644)  # safetensors makes files that only the owner can read
         shutil.rmtree(directory, ignore_errors=True)
@@ -51,6 +83,12 @@ def write_model(model: Any, directory: Path) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{directory}: the model could not be written: {reason}; free some disk space") from error
+
+
+def weights_digest(directory: Path) -> str:
+    """sha256 of the weights' one file, or of the index that lists them."""
+    index = directory / "model.safetensors.index.json"
+    return sha256_file(index if index.is_file() else directory / "model.safetensors")
 
 
 def to_jsonl(lines: list[dict[str, Any]]) -> str:

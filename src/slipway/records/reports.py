@@ -6,22 +6,51 @@ from slipway.records.base import Measure, Record
 
 
 class TrainReport(Record):
-    """What training did. The curve itself is in `reports/train_log.jsonl`."""
+    """What training did; nothing in it varies between equal runs. The curve itself is in `reports/train_log.jsonl`."""
 
+    objective: str
+    """pretrain, sft, dpo, simpo or distill."""
+    start: str
+    """scratch or base."""
+    adapter: str | None
+    """Low-rank adapters that were trained and merged, in words."""
+    merge_error: float | None
+    """Largest difference of a logit between adapters and merged weights, on held-out rows."""
     parameters: int
+    trained_parameters: int
     steps: int
     """Steps done; fewer than asked for after an early stop."""
     best_step: int
     """Step of the released weights."""
     tokens_seen: int
+    """Places of rows that were computed, filling included."""
+    tokens_learnt: int
+    """Tokens that counted in the loss."""
     stopped_early: bool
     train_loss: float
-    """Mean over the last validation interval, nats per token."""
+    """Mean over the interval before the validation of the released weights, nats per token (or of the objective)."""
     validation_loss: float
-    """Of the released weights, nats per token."""
-    validation_bits_per_byte: float
+    """Of the released weights, in the same unit."""
+    gap: float
+    """validation_loss - train_loss: what overfitting opens."""
+    validation_bits_per_byte: float | None
+    """None for objectives on pairs."""
+    averaged: bool
+    """The weights are an exponential moving average."""
     dtype: str
+    """What the forward pass computed in; parameters and optimiser were float32."""
+    device: str
+    """Kind of processor, e.g. `cpu AVX2` or `cuda NVIDIA H100`: equal bits are to be expected on the same kind."""
+    world_size: int
+    """Processes."""
     threads: int
+    compiled: str
+    """Whether `torch.compile` was used, and why."""
+    flops_per_token: int
+    """Forward and backward, without what activation checkpointing repeats."""
+    flops: int
+    """Of `tokens_seen`."""
+    flops_method: str
     checkpoints: tuple[tuple[int, str], ...]
     """Step and digest of every checkpoint: the chain that a replay is compared with."""
     weights_sha256: str

@@ -6,11 +6,12 @@
 from slipway.settings.acquire import Acquire, Base, FileSource, Limits, PydocsSource, Shape, Source
 from slipway.settings.base import Count, Name, Settings, Share
 from slipway.settings.evaluate import Choice, Evaluate, TaskFile
+from slipway.settings.objective import Distill, Dpo, Objective, Pretrain, Sft, Simpo
 from slipway.settings.prepare import Action, Canaries, Decontaminate, Pii, Prepare, Quality
 from slipway.settings.release import Approval, Bundle, Check, Release, Scan
 from slipway.settings.safety import Safety
 from slipway.settings.tokenize import Tokenize
-from slipway.settings.train import Train
+from slipway.settings.train import Devices, Keep, Lora, Train, Watch
 from slipway.settings.validate import Validate
 
 __all__ = [
@@ -24,23 +25,33 @@ __all__ = [
     "Choice",
     "Count",
     "Decontaminate",
+    "Devices",
+    "Distill",
+    "Dpo",
     "Evaluate",
     "FileSource",
+    "Keep",
     "Limits",
+    "Lora",
     "Name",
+    "Objective",
     "Pii",
     "Prepare",
+    "Pretrain",
     "PydocsSource",
     "Quality",
     "Release",
     "Safety",
     "Scan",
     "Settings",
+    "Sft",
     "Shape",
     "Share",
+    "Simpo",
     "Source",
     "TaskFile",
     "Tokenize",
     "Train",
     "Validate",
+    "Watch",
 ]

@@ -54,7 +54,8 @@ class Base(Settings):
     """Weights and tokenizer that training may start from; scanned before anything loads them."""
 
     path: str
-    """Directory relative to the project, `s3://…`, or `hf://owner/name@revision`."""
+    """Directory relative to the project, `s3://…`, `hf://owner/name@revision`, or `release://name@version` for a
+    release of the store, whose signature and every byte are verified."""
     licence: str
     """SPDX expression of the weights."""
 
@@ -73,6 +74,8 @@ class Acquire(Settings):
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     base: Base | None = None
+    teacher: Base | None = None
+    """Model that a smaller one learns from (`train.objective` distill); its tokenizer must be the same."""
     limits: Limits = Limits()
     shard_characters: Count = 8_000_000
     """Characters after which a new shard of `data/raw` begins: the unit of work of every later stage."""

@@ -1,0 +1,28 @@
+"""Preference optimisation without a reference (SimPO: Meng et al., arXiv:2405.14734)."""
+
+from pathlib import Path
+
+from torch.nn import functional
+
+from slipway.model.forward import Forward
+from slipway.model.objectives.base import Loss
+from slipway.model.objectives.preference import Preference, answers
+from slipway.model.pairs import PairBatch
+from slipway.settings import Simpo as Settings
+from slipway.settings import Train
+
+
+class Simpo(Preference):
+    """-log sigmoid(beta * (mean log p of chosen - mean log p of rejected) - margin), means per token."""
+
+    def __init__(self, settings: Train, seed: int, tokens: Path) -> None:
+        super().__init__(settings, seed, tokens)
+        assert isinstance(settings.objective, Settings)
+        self._settings = settings.objective
+
+    def loss(self, forward: Forward, batch: PairBatch, divisor: float) -> Loss:
+        scored = answers(forward, batch)
+        mean = scored.likelihood / scored.tokens.clamp(min=1)
+        won = self._settings.beta * (mean[:, 0] - mean[:, 1]) - self._settings.margin
+        value = -functional.logsigmoid(won).sum() / divisor
+        return Loss(value, {"preferred": (mean[:, 0] > mean[:, 1]).sum(), "margin": won.detach().sum()})

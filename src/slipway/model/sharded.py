@@ -1,0 +1,63 @@
+"""Tensors that lie on several ranks, to files and back: torch's distributed checkpoint, in safetensors.
+
+Each rank writes a file with its parts and where they belong; any number of ranks, or one process, reads them.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from slipway.model.parallel import World
+
+
+def begin_save(directory: Path, tensors: Mapping[str, torch.Tensor], world: World) -> Future[Any]:
+    """Copy this rank's parts to memory and write them in the background; all ranks call it together."""
+    import torch.distributed.checkpoint as dcp
+
+    if world.first:
+        directory.mkdir(parents=True)
+    world.told(None)
+    writer = dcp.HuggingFaceStorageWriter(str(directory), save_distributed=True)
+    pending: Any = dcp.async_save(dict(tensors), storage_writer=writer)
+    return pending
+
+
+def load(directory: Path, files: Sequence[str], into: Mapping[str, torch.Tensor], world: World) -> None:
+    """Fill `into` from the files of a checkpoint that any number of ranks wrote.
+
+    Raises:
+        ValueError: naming a tensor that is not there or has another shape.
+    """
+    if world.size == 1 and not any(name.startswith("shard-") for name in files):
+        _load_whole(directory, files, into)
+        return
+    import torch.distributed.checkpoint as dcp
+    from torch.distributed.checkpoint.api import CheckpointException
+
+    reader = dcp.HuggingFaceStorageReader(str(directory))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+        try:
+            dcp.load(dict(into), storage_reader=reader, no_dist=world.size == 1)
+        except CheckpointException as error:
+            raise ValueError(f"{directory.name} holds other tensors than this run: {error}") from None
+
+
+@torch.no_grad()
+def _load_whole(directory: Path, files: Sequence[str], into: Mapping[str, torch.Tensor]) -> None:
+    from safetensors import safe_open
+
+    left = dict(into)
+    for file in files:
+        with safe_open(directory / file, framework="pt") as opened:
+            for name in opened.keys():  # noqa: SIM118  (no mapping)
+                target = left.pop(name, None)
+                if target is None or tuple(opened.get_slice(name).get_shape()) != tuple(target.shape):
+                    raise ValueError(f"{directory.name}/{file}: `{name}` is not a tensor of this run")
+                target.copy_(opened.get_tensor(name))
+    if left:
+        raise ValueError(f"{directory.name}: `{min(left)}` is missing")
