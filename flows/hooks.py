@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from slipway.recipe import load
+from slipway.records import project_ledger
 
 
 def preflight() -> None:
@@ -23,7 +24,8 @@ def check_architecture() -> None:
 
     recipe = load("params.yaml")
     vocabulary = recipe.tokenize.vocabulary or 1  # of a base tokenizer it is known when it is there
-    configure(recipe.train.architecture, vocabulary, recipe.train.sequence_length)
+    if recipe.train.architecture is not None:
+        configure(recipe.train.architecture, vocabulary, recipe.train.sequence_length)
 
 
 def start_tracking() -> str | None:
@@ -45,8 +47,10 @@ def fail_tracking(run_id: str | None) -> None:
 
 
 def finish_tracking(run_id: str | None, cached: list[str]) -> None:
-    """Complete the build's run from its reports."""
+    """Complete the build's run from its reports and the ledger."""
     from slipway.adapters.tracking import finish_build_run
+    from slipway.release import ledger
 
     if run_id:
-        finish_build_run(Path.cwd(), run_id, cached)
+        spent = project_ledger(Path.cwd(), load("params.yaml").bundle.price)
+        finish_build_run(Path.cwd(), run_id, cached, spent, pages={ledger.NAME: ledger.render(spent)})

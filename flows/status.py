@@ -17,6 +17,8 @@ def main() -> int:
         old = stale(root)
         for name in stages(root / "dvc.yaml"):
             print(f"{'stale' if name in old else 'up to date':<11} {name}")
+        if trained := steps.spent(root):
+            print(f"{'ledger':<11} {trained}")
         print()
         if not (root / "bundle" / "manifest.json").is_file():
             print("no bundle yet; `slipway release` makes one")

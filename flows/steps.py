@@ -14,14 +14,15 @@ from typing import Any
 from slipway.adapters.store import LocalStore, S3Store, open_store
 from slipway.errors import Refusal
 from slipway.recipe import Recipe, load
-from slipway.release import approval, gate, keys, sealing, statement
+from slipway.records import project_ledger
+from slipway.release import approval, gate, keys, ledger, sealing, statement
 from slipway.release import publish as publishing
 from slipway.release import verify as verifying
 from slipway.release.bundle import manifest
 from slipway.release.claim import Claim, claim_version
 from slipway.release.journal import Journal, release_lock
 
-__all__ = ["STEPS", "Context", "done", "open_context", "perform", "release_lock", "rescan", "reverify"]
+__all__ = ["STEPS", "Context", "done", "open_context", "perform", "release_lock", "rescan", "reverify", "spent"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def sign(context: Context) -> dict[str, Any]:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             gate=_result(context, "gate"),
             approvals=_result(context, "approve"),
+            ledger=project_ledger(context.root, context.recipe.bundle.price),
             run_id=find_run(context.root, name, context.digest),
         )
 
@@ -179,6 +181,12 @@ def _result(context: Context, step: str) -> dict[str, Any]:
 
 def _claim(context: Context) -> Claim:
     return Claim.model_validate(_result(context, "sign")["claim"])
+
+
+def spent(root: Path) -> str | None:
+    """What training cost so far, in a line; None if nothing was trained here."""
+    found = project_ledger(root, load(root / "params.yaml").bundle.price)
+    return ledger.line(found) if found.all_runs.attempts else None
 
 
 def rescan(root: Path) -> dict[str, Any] | None:

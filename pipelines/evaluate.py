@@ -1,4 +1,4 @@
-"""Wiring of `evaluate`: model and held-out data in, report and answered questions out."""
+"""Wiring of `evaluate`: model, its base and held-out data in, report and answered questions out."""
 
 from pipelines.frame import Frame, run
 from slipway.chat import check_tokenizer
@@ -14,6 +14,7 @@ def main(frame: Frame) -> EvaluateReport:
     """Measure, keep every answered question, and say the figures in one line each."""
     import torch
 
+    from slipway.evaluation.beside import Base
     from slipway.evaluation.report import evaluate, write_answers
     from slipway.evaluation.scoring import Scorer
 
@@ -26,9 +27,13 @@ def main(frame: Frame) -> EvaluateReport:
     tasks = [file.read(root / f"data/tasks/{one.name}.parquet", one.name, one.between) for one in recipe.evaluate.files]
     made = frame.report("tokenize")
     check_tokenizer(root / "models/tokenizer", made.tokenizer_sha256, made.chat_template_sha256)
-    model, tokenizer = load(root / "models/trained", root / "models/tokenizer")
+
+    def scorer(directory: str) -> Scorer:
+        return Scorer(*load(root / "models" / directory, root / "models/tokenizer"), recipe.train.sequence_length)
+
+    start = frame.report("acquire").base if frame.report("train").start == "base" else None
     report, answers = evaluate(
-        Scorer(model, tokenizer, recipe.train.sequence_length),
+        scorer("trained"),
         test,
         train,
         recipe.evaluate,
@@ -36,18 +41,33 @@ def main(frame: Frame) -> EvaluateReport:
         weights_sha256=sha256_file(root / "models/trained/model.safetensors"),
         test_sha256=combined(held_out),
         files=tasks,
+        base=Base(start.digest, lambda: scorer("base")) if start else None,
         say=frame.progress,
     )
     write_answers(answers, root / "reports/evaluate_items.parquet")
+    _say(report)
+    return report
+
+
+def _say(report: EvaluateReport) -> None:
     for name, measure in report.bits_per_byte.items():
         print(f"{name}: {measure.value:.3f} bits per byte", flush=True)
     if report.answers:
         print(f"answers: {report.answers.value:.3f} bits per byte, given what was said before", flush=True)
+    if base := report.base:
+        for what, measure in {
+            "base": base.bits_per_byte,
+            "model minus base": base.bits_per_byte_difference,
+            f"answers of the base ({base.answers_form})": base.answers,
+            "answers, model minus base": base.answers_difference,
+        }.items():
+            if measure:
+                span = "" if measure.low is None else f" ({measure.low:.3f} to {measure.high:.3f})"
+                print(f"{what}: {measure.value:.3f} bits per byte{span}", flush=True)
     for name, choice in report.choices.items():
         print(f"{name}: {choice.accuracy.value:.1%} right, chance {choice.chance:.0%}", flush=True)
     for name, reason in report.choices_left_out.items():
         print(f"{name} left out: {reason}", flush=True)
-    return report
 
 
 if __name__ == "__main__":

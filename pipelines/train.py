@@ -5,12 +5,19 @@ says, and each runs this same file; the first of them leaves the report.
 """
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 from pipelines.frame import Frame, run
 from slipway.adapters.tracking import metric_sink
 from slipway.files import combined
+from slipway.model import ranks
+from slipway.model.told import Places, Told, quiet
 from slipway.records import TrainReport, read_record
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
 
 
 def _inputs(root: Path) -> str:
@@ -18,17 +25,17 @@ def _inputs(root: Path) -> str:
     stages = {"tokenize": ("data/tokens/", "models/tokenizer/"), "acquire": ("models/base/", "models/teacher/")}
     made = {stage: read_record(root / "reports" / f"{stage}.json").outputs for stage in stages}
     return combined(
-        {path: sha for stage, outputs in made.items() for path, sha in outputs.items() if path.startswith(stages[stage])}
+        {
+            path: sha
+            for stage, outputs in made.items()
+            for path, sha in outputs.items()
+            if path.startswith(stages[stage])
+        }
     )
 
 
-def main(frame: Frame) -> TrainReport:
-    from slipway.model import ranks
-    from slipway.model.loop import Told
-    from slipway.model.train import Places, train
-
-    root = frame.root
-    places = Places(
+def _places(root: Path) -> Places:
+    return Places(
         tokens=root / "data" / "tokens",
         base=root / "models" / "base",
         teacher=root / "models" / "teacher",
@@ -37,22 +44,38 @@ def main(frame: Frame) -> TrainReport:
         model_out=root / "models" / "trained",
         log_out=root / "reports" / "train_log.jsonl",
     )
-    if ranks.wanted(frame.settings) and not ranks.inside():
-        return ranks.launch(frame.settings.devices, places.work)
-    with metric_sink(root) as log:
-        report = train(
+
+
+def _train(frame: Frame) -> TrainReport | None:
+    """Train in this process, alone or as one of several; the first returns the report."""
+    from slipway.model.train import train
+
+    with metric_sink(frame.root) if ranks.first() else nullcontext(quiet) as log:
+        return train(
             frame.settings,
             frame.recipe.seed,
-            places=places,
-            inputs_digest=_inputs(root),
+            places=_places(frame.root),
+            inputs_digest=_inputs(frame.root),
             name=frame.recipe.name,
             # `slipway build --force train` asks for the work, not for the checkpoints of the last time.
             fresh="SLIPWAY_FORCED" in os.environ and not ranks.restarted(),
-            told=Told(log, frame.progress, lambda text: print(text, flush=True)),
+            told=Told(log, frame.progress if ranks.first() else quiet, _say if ranks.first() else quiet),
         )
-    assert report is not None  # only ranks other than the first return none, and they do not come here
+
+
+def main(frame: Frame) -> TrainReport:
+    devices = frame.settings.devices
+    if ranks.wanted(devices):
+        return ranks.launch(devices, _places(frame.root).work)
+    report = _train(frame)
+    if report is None:
+        raise RuntimeError("a process that stands alone left no report")
     return report
 
 
 if __name__ == "__main__":
-    run("train", main)
+    if ranks.inside():
+        here = Frame("train", Path.cwd())
+        ranks.serve(lambda: _train(here), _places(here.root).work)
+    else:
+        run("train", main)

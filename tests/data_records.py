@@ -1,8 +1,11 @@
-"""Reports of the four data stages of a made-up build, plain values, consistent with each other and with the recipe."""
+"""Reports of the stages up to `train` of a made-up build, plain values, consistent with each other and the recipe."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
+
+RUN_KEY = "0123456789abcdef"
+"""Of the run in the report of `train`."""
 
 
 def source(name: str, licence: str | None, documents: int, characters: int) -> dict:
@@ -92,6 +95,18 @@ def tokenize() -> dict:
         "packing": "stream", "padding": {"train": 0.0, "validation": 0.0}, "tokenizer_sha256": "cd" * 32,
         "chat_template_sha256": None,
     }  # fmt: skip
+
+
+def train(weights: str, **changes: object) -> dict:
+    return {
+        "objective": "pretrain", "start": "scratch", "adapter": None, "merge_error": None, "parameters": 12345,
+        "trained_parameters": 12345, "steps": 20, "best_step": 20, "tokens_seen": 40960, "tokens_learnt": 40900,
+        "stopped_early": False, "train_loss": 3.25, "validation_loss": 3.35, "gap": 0.1,
+        "validation_bits_per_byte": 1.99, "averaged": False, "dtype": "float32", "device": "cpu AVX2", "world_size": 1,
+        "threads": 1, "compiled": "no: it does not pay on a processor", "flops_per_token": 100, "flops": 6400,
+        "flops_method": "6 N per token", "checkpoints": [[10, "ef" * 32], [20, "01" * 32]], "run_key": RUN_KEY,
+        "weights_sha256": weights,
+    } | changes  # fmt: skip
 
 
 def results() -> dict[str, dict]:

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from slipway.files import sha256_bytes, write_atomic
 from slipway.recipe import load
-from slipway.records import StageRecord
+from slipway.records import AttemptRecord, StageRecord
 from slipway.release.bundle import manifest
 from slipway.release.bundle.provenance import recipe_json
 from tests import data_records
@@ -53,11 +53,7 @@ def results(digest: str) -> dict[str, dict]:
     choice = {"accuracy": measure(0.4), "chance": 0.25, "definition": "one of four"}
     return {
         **data_records.results(),
-        "train": {
-            "parameters": 1, "steps": 2, "best_step": 2, "tokens_seen": 64, "stopped_early": False, "train_loss": 3.0,
-            "validation_loss": 3.1, "validation_bits_per_byte": 2.0, "dtype": "float32", "threads": 1,
-            "checkpoints": [], "weights_sha256": digest,
-        },
+        "train": data_records.train(digest, parameters=1, steps=2),
         "evaluate": {
             "weights_sha256": digest, "test_sha256": "23" * 32, "test_documents": 1, "test_bytes": 100,
             "bits_per_byte": {"model": measure(1.9), "gzip": measure(2.1)}, "bits_per_byte_by_source": {},
@@ -95,6 +91,19 @@ def bundle(root: Path, seed: int = 0, card: str = "# Tiny\n") -> str:
     report(root, "bundle", {"bundle_digest": digest, "files": len(files), "bytes": 1})
     report(root, "scan", {"bundle_digest": digest, "files_scanned": len(files) + 1, "passed": True, "findings": []})
     return digest
+
+
+def ledger(root: Path) -> None:
+    """Two attempts at the run, the first failed, and one at another; an hour each."""
+    facts = {
+        "recipe": "tiny", "began": "2026-01-01T00:00:00+00:00", "host": "elsewhere", "pid": 1, "started": 1.0,
+        "device": "cpu AVX2", "devices": 1, "seconds": 3600.0, "tokens": 64, "flops": 6400, "peak_flops": 10.0,
+        "energy_joules": None, "energy_method": "unknown: no RAPL counter in /sys/class/powercap", "step": 2,
+    }  # fmt: skip
+    keys = {"a": (data_records.RUN_KEY, "failed"), "b": (data_records.RUN_KEY, "finished"), "c": ("0" * 16, "killed")}
+    for name, (key, outcome) in keys.items():
+        attempt = AttemptRecord(**facts, key=key, outcome=outcome)
+        write_atomic(root / ".slipway" / "ledger" / f"{name}.json", attempt.to_json())
 
 
 def make(root: Path, **release) -> Path:

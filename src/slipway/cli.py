@@ -37,17 +37,21 @@ def _become(root: Path, module: str, *arguments: str) -> NoReturn:
 def lock(_: argparse.Namespace) -> int:
     """Write inputs.lock: version and sha256 of everything the recipe reads.
 
-    Looks at sources, task files, base and baseline, fetches what is remote, and prints what changed since the
-    last lock. The build refuses whatever differs from it, so run this when you mean to take in new data.
+    Looks at sources, task files, base, teacher and baseline, fetches what is remote, verifies releases, and
+    prints what changed since the last lock. The build refuses whatever differs, so run this when you mean it.
     """
     from slipway.adapters.inputs import pull, remotes, told
+    from slipway.adapters.store import open_store
     from slipway.data.sources import wanted, write_lock
     from slipway.recipe import load
+    from slipway.release import keys, source
 
     root = _project()
     recipe = load(root / "params.yaml")
     pull(root, [want.path for want in wanted.wants(recipe)])
-    print("inputs.lock written; against the one before:", *write_lock(recipe, root, remotes(), told), sep="\n  ")
+    releases = source.Releases(lambda: open_store(root=root), lambda: keys.public_key(root), recipe.release.channel)
+    lines = write_lock(recipe, root, {**remotes(), "release": releases}, told)
+    print("inputs.lock written; against the one before:", *lines, sep="\n  ")
     return 0
 
 
@@ -94,7 +98,7 @@ def verify(arguments: argparse.Namespace) -> int:
     """
     from slipway.adapters.store import LocalStore, open_store
     from slipway.recipe import load
-    from slipway.release import keys, verify
+    from slipway.release import keys, source, verify
 
     public = keys.read_public(arguments.key) if arguments.key else keys.public_key(_project())
     reference = arguments.release
@@ -107,12 +111,8 @@ def verify(arguments: argparse.Namespace) -> int:
         raise UserError(f"{reference}: no such directory; name a release directory, s3://…, NAME or NAME@VERSION")
     else:
         root = _project()
-        name, _, version = reference.partition("@")
-        store = open_store(root=root)
-        if version:
-            found = verify.verify(store, verify.release_prefix(name, version), public)
-        else:
-            found = verify.verify_channel(store, name, load(root / "params.yaml").release.channel, public)
+        channel = load(root / "params.yaml").release.channel
+        found = source.Releases(lambda: open_store(root=root), lambda: public, channel).find(reference)
     release = found.release
     print(f"{release.name} {release.version} (release {release.sequence}): verified\n{found.uri}")
     print(f"{found.files} files, {found.bytes:,} bytes, each as signed by key {found.signed_by[:16]}…")

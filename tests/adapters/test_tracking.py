@@ -3,19 +3,25 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
 from slipway.adapters import tracking
 from slipway.adapters.tracking.client import client
 from slipway.files import sha256_file
+from slipway.records import project_ledger
+from slipway.settings import Price
 from tests import release_project
+from tests.data_records import edit
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A project with MLflow's database, which takes seconds to make."""
     root = release_project.make(tmp_path_factory.mktemp("tracking") / "project")
+    release_project.ledger(root)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.delenv("SLIPWAY_MLFLOW_RUN_ID", raising=False)
@@ -29,19 +35,26 @@ def run_id(project):
 
 
 def test_a_build_is_one_run_with_everything(project, run_id):
-    tracking.finish_build_run(project, run_id, ["train"])
+    spent = project_ledger(project, Price(per_device_hour=2.0, currency="EUR"))
+    tracking.finish_build_run(project, run_id, ["train"], spent, pages={"LEDGER.md": "# What training cost\n"})
     mlflow = client(project)
     run = mlflow.get_run(run_id)
     assert run.info.status == "FINISHED"
     assert run.data.params == {"name": "tiny", "train.steps": "2", "train.none": "[]"}
     assert run.data.metrics["test.bits_per_byte.model"] == 1.9
+    assert run.data.metrics["final.gap"] == pytest.approx(0.1)
+    assert run.data.metrics["final.flops"] == 6400
+    assert run.data.metrics["ledger.this_run.attempts"] == 2
+    assert run.data.metrics["ledger.all_runs.failed"] == 1
+    assert run.data.metrics["ledger.this_run.cost"] == 4
+    assert "ledger.this_run.energy_kwh" not in run.data.metrics, "unknown is not 0"
     assert run.data.metrics["test.continuation.accuracy.low"] == pytest.approx(0.35)
     assert [(point.step, point.value) for point in mlflow.get_metric_history(run_id, "loss")] == [(1, 5.0), (2, 4.0)]
     assert [(p.step, p.value) for p in mlflow.get_metric_history(run_id, "validation_loss")] == [(2, 3.1)]
     assert {entry.dataset.name for entry in run.inputs.dataset_inputs} == {
         f"data/clean/{split}" for split in ("train", "validation", "test")
     }
-    assert {item.path for item in mlflow.list_artifacts(run_id)} == {"reports", "bundle"}
+    assert {item.path for item in mlflow.list_artifacts(run_id)} == {"reports", "bundle", "LEDGER.md"}
     assert "bundle/report.html" in {item.path for item in mlflow.list_artifacts(run_id, "bundle")}
     assert not [item for item in mlflow.list_artifacts(run_id, "bundle") if "safetensors" in item.path]
     assert run.data.tags["slipway.cached"] == "train"
@@ -61,18 +74,77 @@ def test_metrics_go_in_batches(project, run_id, monkeypatch):
     assert [point.step for point in history] == list(range(600))
 
 
-def test_an_unreachable_server_does_not_end_training(project, run_id, monkeypatch, capsys):
-    from mlflow.exceptions import MlflowException
+def test_metrics_are_there_while_training_goes_on(project, run_id, monkeypatch):
+    monkeypatch.setenv("SLIPWAY_MLFLOW_RUN_ID", run_id)
+    with tracking.metric_sink(interval=0.05) as log:
+        log(1, {"loss": 1.0})
+        deadline = time.monotonic() + 30
+        while not client(project).get_metric_history(run_id, "loss") and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert client(project).get_metric_history(run_id, "loss"), "a thread sends; nobody called for it"
+
+
+def test_a_line_costs_microseconds_whatever_the_server_does(project, run_id, monkeypatch):
     from mlflow.tracking import MlflowClient
 
-    def down(*_, **__):
-        raise MlflowException("connection refused")
+    def slow(*_, **__):
+        time.sleep(0.2)
 
     monkeypatch.setenv("SLIPWAY_MLFLOW_RUN_ID", run_id)
-    with monkeypatch.context() as patch, tracking.metric_sink() as log:
+    monkeypatch.setattr(MlflowClient, "log_batch", slow)
+    line = dict.fromkeys(("loss", "learning_rate", "grad_norm", "tokens", "tokens_per_second", "mfu"), 1.0)
+    with tracking.metric_sink(interval=0.01) as log:
+        began = time.perf_counter()
+        for step in range(2000):
+            log(step, line)
+        seconds = time.perf_counter() - began
+    # A batch takes 100 times as long as all these calls together may.
+    assert seconds / 2000 < 100e-6
+
+
+def down(*_, **__):
+    from mlflow.exceptions import MlflowException
+
+    raise MlflowException("connection refused")
+
+
+def test_an_unreachable_server_is_said_once_and_asked_again(project, run_id, monkeypatch, capsys):
+    from mlflow.tracking import MlflowClient
+
+    monkeypatch.setenv("SLIPWAY_MLFLOW_RUN_ID", run_id)
+    with monkeypatch.context() as patch, tracking.metric_sink(interval=0.01) as log:
         patch.setattr(MlflowClient, "log_batch", down)
-        log(1, {"loss": 1.0})
-    assert "1 metrics not sent yet: connection refused" in capsys.readouterr().err
+        for step in range(5):
+            log(step, {"loss": 1.0})
+            time.sleep(0.05)
+        patch.undo()
+    assert capsys.readouterr().err.count("connection refused") == 1
+    assert len(client(project).get_metric_history(run_id, "loss")) == 5
+
+
+def test_a_server_that_stays_away_keeps_nothing_waiting(project, run_id, monkeypatch, capsys):
+    from mlflow.tracking import MlflowClient
+
+    from slipway.adapters.tracking import sink
+
+    hangs = threading.Event()
+    monkeypatch.setenv("SLIPWAY_MLFLOW_RUN_ID", run_id)
+    monkeypatch.setattr(MlflowClient, "log_batch", lambda *_, **__: hangs.wait(30))
+    monkeypatch.setattr(sink, "PATIENCE", 0.2)
+    monkeypatch.setattr(sink, "WAITING", 10)
+    began = time.monotonic()
+
+    def crash() -> None:
+        with tracking.metric_sink(interval=0.01) as log:
+            for step in range(50):
+                log(step, {"loss": 1.0})
+            raise ValueError("diverged")
+
+    with pytest.raises(ValueError, match="diverged"):
+        crash()
+    assert time.monotonic() - began < 20
+    hangs.set()
+    assert "were not sent; reports/train_log.jsonl has the curve" in capsys.readouterr().err
 
 
 def test_without_a_run_nothing_is_imported(tmp_path):
@@ -113,6 +185,20 @@ def test_a_bundle_is_one_version(project, run_id):
     (model,) = mlflow.search_logged_models([mlflow.get_experiment_by_name("tiny").experiment_id])
     held = mlflow.list_logged_model_artifacts(model.model_id)
     assert {item.path for item in held} == {"manifest.json", "README.md", "config.json", "report.html"}
+
+
+def test_figures_that_an_objective_has_not_are_left_out(project, run_id):
+    from slipway.adapters.tracking.runs import _figures
+
+    def pairs(result):
+        result.update(objective="dpo", validation_bits_per_byte=None, adapter="rank 8", merge_error=1e-6)
+
+    kept = (project / "reports" / "train.json").read_bytes()
+    edit(project, "train", pairs)
+    figures = _figures(project / "reports")
+    (project / "reports" / "train.json").write_bytes(kept)
+    assert "final.validation_bits_per_byte" not in figures
+    assert figures["final.merge_error"] == 1e-6
 
 
 def test_nothing_lies_outside_the_state_folder(project, run_id):

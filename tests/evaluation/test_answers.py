@@ -9,7 +9,7 @@ import pytest
 from slipway.chat import CONTROL, TEMPLATE, Chat
 from slipway.data.tokens import bpe
 from slipway.data.tokens.codec import Codec
-from slipway.evaluation.answers import answers, measured, template
+from slipway.evaluation.answers import answers, measured, score, template
 from slipway.evaluation.documents import Document
 from slipway.evaluation.scoring import Scorer
 from tests.evaluation.conftest import sentences
@@ -85,7 +85,7 @@ def test_without_a_template_only_plain_prompts_are_asked(scorer):
     made = [document("d", "chat", TALK), document("c", "completion", [["prompt", "a"], ["completion", "b"]])]
     assert template(scorer) is None
     assert [one.item for one in answers(scorer, made, None)] == ["c#0"]
-    assert measured(scorer, [], 10, 0) is None
+    assert measured(score(scorer, []), 10, 0) is None
 
 
 def test_control_tokens_in_what_people_say_stay_text(talking):
@@ -101,9 +101,9 @@ def test_the_measure_is_bits_of_answer_and_end_per_byte(talking):
         [(talking.separator, *one.prompt) for one in found], [[one.answer] for one in found]
     )
     expected = -np.sum(scores) / np.log(2) / sum(one.size for one in found)
-    measure = measured(talking, found, 50, 3)
+    measure = measured(score(talking, found), 50, 3)
     assert measure.value == pytest.approx(expected, abs=1e-6)
     assert measure.n == 2
     long = answers(talking, [document("f", "chat", [TALK[0], ["assistant", "value " * 90]])], template(talking))
-    assert "1 of 4 answers do not fit the context" in measured(talking, [*found, *long], 50, 3).method
-    assert measured(talking, long, 50, 3) is None
+    assert "1 of 4 answers do not fit the context" in measured(score(talking, [*found, *long]), 50, 3).method
+    assert measured(score(talking, long), 50, 3) is None

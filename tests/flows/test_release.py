@@ -42,7 +42,7 @@ def check_once(root: Path) -> None:
     verified = verify.verify_channel(store, "tiny", "stable", keys.public_key(root))
     assert (verified.release.version, verified.release.sequence) == ("v1", 1)
     objects = Counter(key.split("/")[0] for key in store.list() if not key.startswith((".tmp/", ".swap.lock")))
-    assert objects == {"claims": 1, "channels": 1, "releases": 16}
+    assert objects == {"claims": 1, "channels": 1, "releases": 17}
     (version,) = client(root).search_model_versions("name = 'tiny'")
     assert client(root).get_model_version_by_alias("tiny", "released").version == version.version
     experiment = client(root).get_experiment_by_name("tiny")
@@ -152,9 +152,36 @@ def test_an_approval_is_waited_for_and_stands_in_the_statement(project, run):
     _, content = statement.read(data, keys.public_key(project))
     internal = content["predicate"]["buildDefinition"]["internalParameters"]
     assert internal["approvals"]["summary"] == "approved by ana"
+    assert internal["ledger"]["all_runs"]["attempts"] == 0
     release_project.bundle(project, card="# Other bytes\n")
     with pytest.raises(Waiting, match="0 of 1"):
         run(project)
+
+
+def test_what_training_cost_is_signed_and_shown_and_a_second_run_keeps_it(project, run, capsys, monkeypatch):
+    from flows import status
+    from slipway.release import statement
+
+    assert steps.spent(project) is None
+    release_project.ledger(project)
+    values = release_project.values()
+    values["bundle"]["price"] = {"per_device_hour": 2.5, "currency": "USD"}
+    (project / "params.yaml").write_text(json.dumps(values))
+    release_project.bundle(project)
+    run(project)
+    release = project / ".slipway" / "store" / "releases" / "tiny" / "v1"
+    _, content = statement.read((release / "statement.json").read_bytes(), keys.public_key(project))
+    stated = content["predicate"]["buildDefinition"]["internalParameters"]["ledger"]
+    assert (stated["this_run"]["cost"], stated["all_runs"]["cost"], stated["this_run"]["energy_kwh"]) == (5, 7.5, None)
+    page = (release / "LEDGER.md").read_bytes()
+    assert b"| Cost | 5.00 USD | 7.50 USD |" in page
+    (project / ".slipway" / "ledger" / "c.json").unlink()
+    run(project)
+    assert (release / "LEDGER.md").read_bytes() == page, "what was signed stays, whatever was trained since"
+    check_once(project)
+    monkeypatch.setattr(status, "stale", lambda _: set())  # asks DVC, which has no repository here
+    assert status.main() == 0
+    assert "ledger      2 attempts (2 of this run), 2 device-hours, 128 tokens" in capsys.readouterr().out
 
 
 def test_a_bundle_made_anew_on_the_way_is_not_released(project):
@@ -201,8 +228,8 @@ def test_the_command_itself(project, environment):
     shown = command(0)
     for words in (
         "[gate] GO",
-        "[publish] 16 files sent",
-        "[verify] 16 files",
+        "[publish] 17 files sent",
+        "[verify] 17 files",
         "slipway verify",
         "report.html",
         "slipway up",

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from slipway.model.told import Places
 from slipway.settings import Train
 
 ARCHITECTURE = {
@@ -35,6 +36,19 @@ def settings(**changes: object) -> Train:
     return Train(**(values | changes))
 
 
+def places(root: Path, tokens: Path) -> Places:
+    """Where a run in `root` reads and writes."""
+    return Places(
+        tokens=tokens,
+        base=root / "base",
+        teacher=root / "teacher",
+        work=root / "work",
+        ledger=root / "ledger",
+        model_out=root / "trained",
+        log_out=root / "log.jsonl",
+    )
+
+
 def write_index(directory: Path, splits: dict[str, list[dict]], **facts: object) -> None:
     """`index.json` for files that are there, with what the reader needs of it."""
     found = {}
@@ -62,6 +76,7 @@ def write_tokens(directory: Path, train: int = 3000, validation: int = 600, voca
         noise = np.random.default_rng(number).integers(0, vocabulary, count)
         stream = np.where(noise % 4 == 0, noise, (np.arange(count) * 7) % 50)
         stream.astype("<u2").tofile(directory / f"{split}-00000.bin")
+        np.save(directory / f"{split}-00000.offsets.npy", np.arange(0, count, 50))
     splits = {"train": train, "validation": validation}
     files = {split: [{"file": f"{split}-00000.bin", "tokens": count}] for split, count in splits.items()}
     write_index(directory, files, vocabulary=vocabulary)

@@ -27,14 +27,14 @@ def test_an_epoch_shows_every_row_once(tokens: Path) -> None:
     data = Tokens(tokens, "train", 16, seed=3)
     rows = torch.cat([data.batch(step, 1).rows for step in range(1, data.rows + 1)])
     stream = np.fromfile(tokens / "train-00000.bin", "<u2")
-    shift, _ = data._order(0)
+    shift, _ = data._order.epoch(0)
     expected = {tuple(stream[shift + 16 * i : shift + 16 * i + 17]) for i in range(data.rows)}
     assert {tuple(row.tolist()) for row in rows} == expected
 
 
 def test_the_second_epoch_has_another_order(tokens: Path) -> None:
     data = Tokens(tokens, "train", 16, seed=3)
-    assert not np.array_equal(data._order(0)[1], data._order(1)[1])
+    assert not np.array_equal(data._order.epoch(0)[1], data._order.epoch(1)[1])
 
 
 def test_the_split_into_batches_does_not_change_the_order(tokens: Path) -> None:
@@ -43,7 +43,8 @@ def test_the_split_into_batches_does_not_change_the_order(tokens: Path) -> None:
 
 
 def test_plain_text_is_learnt_everywhere(tokens: Path) -> None:
-    rows, labels = Tokens(tokens, "train", 16, seed=3).batch(2, 4)
+    rows, labels, positions = Tokens(tokens, "train", 16, seed=3).batch(2, 4)
+    assert positions is None
     assert torch.equal(labels, rows[:, 1:])
     assert Batch(rows, labels).learnt == 64
 

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from slipway.adapters.store import LocalStore
+from slipway.records import project_ledger
 from slipway.release import keys, publish, sealing, statement
 from slipway.release.bundle import manifest
 from slipway.release.claim import Claim, claim_version
+from slipway.settings import Price
 from tests import release_project
 
 
@@ -16,6 +18,8 @@ from tests import release_project
 class Site:
     root: Path
     store: LocalStore
+    price: Price | None = None
+    """With one, releases state a ledger."""
 
     @property
     def key(self) -> Path:
@@ -35,8 +39,9 @@ class Site:
 
         def compose(identity: statement.Identity) -> bytes:
             return statement.write(
-                self.root, identity, self.key, created="2026-01-01T00:00:00+00:00", gate={}, approvals={}
-            )
+                self.root, identity, self.key, created="2026-01-01T00:00:00+00:00", gate={}, approvals={},
+                ledger=project_ledger(self.root, self.price) if self.price else None,
+            )  # fmt: skip
 
         before = pointer.manifest_sha256 if pointer else None
         sealing.seal_release(

@@ -2,7 +2,8 @@
 
 Each answer is scored after all that was said before it, rendered with the chat template as in training, so the
 figure is conditional and belongs beside no compressor's: bits of an answer and of the control token that ends
-it, per UTF-8 byte of the answer.
+it, per UTF-8 byte of the answer. A model that never met the template can also be asked in plain form, without
+control tokens: what was said and the answer with an empty line between, and then the answer alone counts.
 """
 
 import json
@@ -30,6 +31,17 @@ class Asked:
     """With the token that ends it."""
     size: int
     """UTF-8 bytes of what the answer says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Answers that fit the context, and what a model makes of them."""
+
+    asked: tuple[Asked, ...]
+    nats: np.ndarray
+    """float64, shape (answers,)."""
+    left_out: int
+    """Answers that are too long for the context."""
 
 
 def template(scorer: Scorer) -> Chat | None:
@@ -82,8 +94,26 @@ def _asked(scorer: Scorer, document: Document, number: int, parts: Sequence[Part
     return Asked(f"{document.id}#{number}", document.family, tuple(prompt), tuple(answer), size)
 
 
-def answers(scorer: Scorer, documents: Sequence[Document], chat: Chat | None) -> list[Asked]:
+def _plain(scorer: Scorer, document: Document, number: int, turns: Sequence[tuple[str, str]], size: int) -> Asked:
+    """A conversation without template: contents with an empty line between, cut where the answer begins."""
+    before = "".join(f"{content}\n\n" for _, content in turns[:-1])
+    # In one go, as in a text: on its own, an answer would begin with other tokens.
+    encoded = scorer.tokenizer(
+        before + turns[-1][1], add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
+    )
+    tokens, ends = encoded["input_ids"], [end for _, end in encoded["offset_mapping"]]
+    cut = next(place for place, end in enumerate(ends) if end > len(before))
+    return Asked(f"{document.id}#{number}", document.family, tuple(tokens[:cut]), tuple(tokens[cut:]), size)
+
+
+def answers(scorer: Scorer, documents: Sequence[Document], chat: Chat | None, *, plain: bool = False) -> list[Asked]:
     """The answers of `documents` in their order; plain text has none, nor has a conversation without a template.
+
+    Args:
+        scorer: whose tokenizer it is.
+        documents: held-out.
+        chat: the template.
+        plain: put the same conversations without control tokens.
 
     Raises:
         Refusal: for a conversation that the template does not render faithfully.
@@ -92,21 +122,30 @@ def answers(scorer: Scorer, documents: Sequence[Document], chat: Chat | None) ->
     for document in documents:
         for number, turns in enumerate(_turns(document)):
             if (parts := _rendered(turns, chat)) and (size := len(turns[-1][1].encode())):
-                found.append(_asked(scorer, document, number, parts, size))
+                if plain and any(part.control for part in parts):
+                    found.append(_plain(scorer, document, number, turns, size))
+                else:
+                    found.append(_asked(scorer, document, number, parts, size))
     return found
 
 
-def measured(scorer: Scorer, asked: Sequence[Asked], resamples: int, seed: int) -> Measure | None:
-    """Bits per byte of answers; None if there is none that fits the context. Its method says how many do not."""
-    fitting = [one for one in asked if len(one.answer) < scorer.context]
-    if not fitting:
-        return None
+def score(scorer: Scorer, asked: Sequence[Asked]) -> Scored:
+    """Nats of every answer that fits the context, after what was said before it."""
+    fitting = tuple(one for one in asked if len(one.answer) < scorer.context)
     scores = scorer.loglikelihoods(
         [(scorer.separator, *one.prompt) for one in fitting], [[one.answer] for one in fitting]
     )
-    nats, sizes = -np.array(scores)[:, 0], np.array([one.size for one in fitting])
-    measure = bits_per_byte(nats, sizes, [one.family for one in fitting], resamples, seed)
-    if left := len(asked) - len(fitting):
-        words = f"{measure.method}; {left} of {len(asked)} answers do not fit the context and are left out"
+    return Scored(fitting, -np.array(scores).reshape(-1), len(asked) - len(fitting))
+
+
+def measured(scored: Scored, resamples: int, seed: int) -> Measure | None:
+    """Bits per byte of answers; None if there is none. Its method says how many do not fit."""
+    if not scored.asked:
+        return None
+    sizes = np.array([one.size for one in scored.asked])
+    measure = bits_per_byte(scored.nats, sizes, [one.family for one in scored.asked], resamples, seed)
+    if scored.left_out:
+        every = len(scored.asked) + scored.left_out
+        words = f"{measure.method}; {scored.left_out} of {every} answers do not fit the context and are left out"
         return measure.model_copy(update={"method": words})
     return measure

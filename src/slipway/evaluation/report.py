@@ -4,19 +4,19 @@ A task for which the split has fewer than `choices` suitable documents is left o
 an empty split is an error before any model is asked.
 """
 
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 
-from slipway.evaluation.answers import Asked, measured, template
+from slipway.evaluation.answers import Asked, measured, score, template
 from slipway.evaluation.answers import answers as answers_of
 from slipway.evaluation.baselines import baselines
+from slipway.evaluation.beside import Base, Found, Say, compare, document_nats
 from slipway.evaluation.documents import Document
 from slipway.evaluation.scoring import Scorer
-from slipway.evaluation.statistics import DIGITS, bits_per_byte
+from slipway.evaluation.statistics import DIGITS, bits_per_byte, derived
 from slipway.evaluation.tasks import continuation, file, signature
 from slipway.evaluation.tasks.choice import Answer, ask, questions, summarise
 from slipway.records import ChoiceReport, EvaluateReport, Measure
@@ -25,13 +25,6 @@ from slipway.settings import Choice, Evaluate
 TASKS = (continuation.TASK, signature.TASK)
 SAMPLES, SAMPLE_PROMPT, SAMPLE_TOKENS = 6, 16, 48
 """Texts shown to people, and the tokens given and generated for each."""
-
-Say = Callable[[int, int, str], None]
-
-
-def derived(seed: int, name: str) -> int:
-    """A seed for `name` alone, so that one task's choices do not move another's."""
-    return zlib.crc32(f"{seed} {name}".encode())
 
 
 def evaluate(
@@ -44,19 +37,22 @@ def evaluate(
     weights_sha256: str,
     test_sha256: str,
     files: Sequence[file.FileTask] = (),
+    base: Base | None = None,
     say: Say = lambda *_: None,
 ) -> tuple[EvaluateReport, dict[str, list[Answer]]]:
     """Measure the model on `test` (not empty, sorted by id); `train` teaches the baselines.
 
-    `test_sha256` is the digest of the test shards, `files` are the tasks that the recipe brings. Returns the
-    report and, by task, the answers.
+    `test_sha256` is the digest of the test shards, `files` are the tasks that the recipe brings, `base` is what
+    training started from. Returns the report and, by task, the answers.
     """
-    measures, by_source = _bits_per_byte(scorer, test, settings, seed, say)
+    nats = document_nats(scorer, test, settings, say, "bits per byte")
+    measures, by_source = _bits_per_byte(nats, test, settings, seed)
     texts = [document.text for document in test]
     measures |= baselines(
         train, texts, [document.family for document in test], settings.bootstrap, derived(seed, "baselines")
     )
     asked = answers_of(scorer, test, template(scorer))
+    found = Found(test, nats, score(scorer, asked))
     reports, answers, left_out = _choices(scorer, test, files, settings=settings, seed=seed, say=say)
     report = EvaluateReport(
         weights_sha256=weights_sha256,
@@ -65,7 +61,8 @@ def evaluate(
         test_bytes=sum(len(text.encode()) for text in texts),
         bits_per_byte=measures,
         bits_per_byte_by_source=by_source,
-        answers=measured(scorer, asked, settings.bootstrap, derived(seed, "answers")),
+        answers=measured(found.answers, settings.bootstrap, derived(seed, "answers")),
+        base=compare(found, base, settings, seed, say) if base else None,
         choices=reports,
         choices_left_out=left_out,
         samples=_samples(scorer, test, asked, derived(seed, "samples")),
@@ -113,13 +110,9 @@ def _choices(
 
 
 def _bits_per_byte(
-    scorer: Scorer, test: Sequence[Document], settings: Evaluate, seed: int, say: Say
+    nats: np.ndarray, test: Sequence[Document], settings: Evaluate, seed: int
 ) -> tuple[dict[str, Measure], dict[str, float]]:
-    texts = [document.text for document in test]
-    nats = scorer.documents(
-        scorer.encode(texts), settings.stride, lambda done, total: say(done, total, "bits per byte")
-    )
-    sizes = np.array([len(text.encode()) for text in texts])
+    sizes = np.array([len(document.text.encode()) for document in test])
     families = [document.family for document in test]
     model = bits_per_byte(nats, sizes, families, settings.bootstrap, derived(seed, "bits per byte"))
     sources = np.array([document.source for document in test])

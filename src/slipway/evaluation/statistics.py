@@ -1,5 +1,6 @@
 """Intervals: Wilson for shares, bootstrap over families of documents for bits per byte. scipy computes them."""
 
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +9,11 @@ from slipway.records import Measure
 
 DIGITS = 6
 """Decimals kept in a report; the rest is rounding of sums."""
+
+
+def derived(seed: int, name: str) -> int:
+    """A seed for `name` alone, so that one task's choices do not move another's."""
+    return zlib.crc32(f"{seed} {name}".encode())
 
 
 def share(successes: int, n: int) -> Measure:

@@ -1,10 +1,16 @@
 """An exponential moving average of the weights, for validation and release (Polyak and Juditsky, 1992)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
+
+
+def _own(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
+    """What this rank holds of each."""
+    return [t.to_local() if isinstance(t, DTensor) else t.detach() for t in tensors]
 
 
 class Average:
@@ -19,7 +25,7 @@ class Average:
     def update(self, step: int) -> None:
         """Take in the weights after `step`; early steps weigh more, so that the start is soon forgotten."""
         decay = min(self._decay, step / (step + 10))
-        torch._foreach_lerp_(list(self.tensors.values()), [p.detach() for p in self._parameters], 1 - decay)
+        torch._foreach_lerp_(_own(self.tensors.values()), _own(self._parameters), 1 - decay)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -37,4 +43,4 @@ class Average:
 
     @torch.no_grad()
     def _put(self, tensors: list[torch.Tensor]) -> None:
-        torch._foreach_copy_([parameter.detach() for parameter in self._parameters], tensors)
+        torch._foreach_copy_(_own(self._parameters), _own(tensors))

@@ -81,7 +81,7 @@ def check_base(directory: Path, tokens: Path, sequence_length: int, what: str) -
     limit = _limit(config)
     if limit is not None and limit < sequence_length:
         raise UserError(
-            f"{what}: it has {limit} positions, and train.sequence_length is {sequence_length}; set it to at most {limit}"
+            f"{what}: it has {limit} positions, and train.sequence_length is {sequence_length}; lower it to {limit}"
         )
 
 
@@ -104,8 +104,9 @@ def load_base(directory: Path, what: str, bits: int | None = None) -> Any:
 
     logging.disable_progress_bar()
     more = {"quantization_config": _quantised(bits)} if bits else {}
+    loader: Any = AutoModelForCausalLM
     try:
-        model, found = AutoModelForCausalLM.from_pretrained(
+        model, found = loader.from_pretrained(
             directory,
             dtype=torch.float32,
             use_safetensors=True,

@@ -16,7 +16,7 @@ FULL_RUN = 1e17
 class Device:
     """One device and what it computes in."""
 
-    torch: torch.device
+    place: torch.device
     dtype: torch.dtype
     """Of the forward pass; parameters and optimiser are float32."""
     name: str
@@ -24,7 +24,7 @@ class Device:
 
     @property
     def on_gpu(self) -> bool:
-        return self.torch.type == "cuda"
+        return self.place.type == "cuda"
 
 
 def _kind(devices: Devices) -> str:
@@ -93,7 +93,7 @@ def compiles(settings: Train, device: Device, flops: int) -> tuple[bool, str]:
 def matmul_peak(device: Device) -> float:
     """FLOP/s of the best of several square matrix products in the run's precision and threads."""
     size, rounds = (8192, 8) if device.on_gpu else (1024, 5)
-    a = torch.randn(size, size, device=device.torch, dtype=device.dtype, generator=_generator(device))
+    a = torch.randn(size, size, device=device.place, dtype=device.dtype, generator=_generator(device))
     best = float("inf")
     for _ in range(rounds + 1):
         _wait(device)
@@ -106,9 +106,9 @@ def matmul_peak(device: Device) -> float:
 
 def _generator(device: Device) -> torch.Generator:
     # Its own, so that measuring leaves the run's random numbers alone.
-    return torch.Generator(device.torch).manual_seed(0)
+    return torch.Generator(device.place).manual_seed(0)
 
 
 def _wait(device: Device) -> None:
     if device.on_gpu:
-        torch.cuda.synchronize(device.torch)
+        torch.cuda.synchronize(device.place)

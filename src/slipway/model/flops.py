@@ -25,7 +25,7 @@ def count(learner: nn.Module, batch: Any, computing: Callable[[], AbstractContex
     memory without activation checkpointing, six operations per parameter are taken (Kaplan et al., arXiv:2001.08361).
     """
     model: Any = learner.model
-    again = bool(getattr(model, "is_gradient_checkpointing", False))
+    again = bool(getattr(model, "is_activation_checkpointing", False))
     if again:
         model.gradient_checkpointing_disable()
     counter = FlopCounterMode(display=False)

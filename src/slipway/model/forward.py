@@ -56,7 +56,7 @@ class Headless:
         self._head = head
 
     def __enter__(self) -> None:
-        self._head.forward = nn.Identity.forward.__get__(self._head)  # type: ignore[method-assign]
+        self._head.forward = nn.Identity.forward.__get__(self._head)
 
     def __exit__(self, *_: object) -> None:
         del self._head.forward

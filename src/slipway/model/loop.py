@@ -7,41 +7,14 @@ each line of its log to a function, together with the speed, which is nowhere in
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from slipway.model.run import Run
+from slipway.model.told import Meter, Told
 
 LOG_LINES = 250
 """About so many lines are in the log of a run, each the mean over its steps."""
-
-Log = Callable[[int, dict[str, float]], None]
-Progress = Callable[[int, int, str], None]
-Say = Callable[[str], None]
-
-
-class Meter(Protocol):
-    """Counts what a run uses: `slipway.model.ledger.Attempt`."""
-
-    def add(self, tokens: int, flops: int) -> None:
-        """A step was done."""
-
-
-def _quiet(*_: Any) -> None:
-    """Tell nobody."""
-
-
-@dataclass(frozen=True)
-class Told:
-    """Where a loop tells how it goes."""
-
-    log: Log = _quiet
-    """Gets (step, values) for each line of the log, with `tokens_per_second` and `mfu`."""
-    progress: Progress = _quiet
-    """Gets (steps done, steps, a note for people)."""
-    say: Say = _quiet
-    """Gets a sentence when something is resumed or passed over."""
 
 
 def _line(run: Run, rate: float, norm: float, found: dict[str, float] | None) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Low-rank adapters through peft: attached before training, merged and proven equal after it."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,7 +22,7 @@ def attach(model: Any, adapter: Lora, seed: int) -> Any:
 
     config = LoraConfig(
         r=adapter.rank,
-        lora_alpha=adapter.alpha,
+        lora_alpha=adapter.alpha,  # type: ignore[arg-type]
         lora_dropout=adapter.dropout,
         target_modules=adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets),
         task_type="CAUSAL_LM",

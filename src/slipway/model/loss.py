@@ -85,7 +85,7 @@ class LinearDivergence(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
+    def forward(  # noqa: PLR0917  (autograd passes them by place)
         ctx: Any,
         hidden: torch.Tensor,
         weight: torch.Tensor,

@@ -106,9 +106,7 @@ class Optimisers:
         self._parts: list[tuple[torch.optim.Optimizer, float]] = []
         if filled := [group for group in groups if group["params"]]:
             rate = settings.learning_rate
-            self._parts.append(
-                (torch.optim.AdamW(filled, lr=rate, betas=(0.9, 0.95), eps=1e-10, fused=True), rate)  # type: ignore[arg-type]
-            )
+            self._parts.append((torch.optim.AdamW(filled, lr=rate, betas=(0.9, 0.95), eps=1e-10, fused=True), rate))
         if hidden:
             muon = Muon(hidden, settings.matrix_learning_rate, decay)
             self._parts.append((muon, settings.matrix_learning_rate))
@@ -137,8 +135,9 @@ class Optimisers:
 
     def state(self) -> dict[str, torch.Tensor]:
         """Every tensor the optimisers remember, `<parameter>.<name>`; the very tensors, to be read or overwritten."""
+        names: dict[Any, str] = self._names
         return {
-            f"{self._names[parameter]}.{name}": tensor
+            f"{names[parameter]}.{name}": tensor
             for optimiser, _ in self._parts
             for parameter, values in optimiser.state.items()
             for name, tensor in values.items()

@@ -21,13 +21,13 @@ SHARD_BYTES = 5_000_000_000
 
 
 def run_key(settings: Train, seed: int, inputs_digest: str, device: Device) -> str:
-    """A name for everything a step depends on: settings, seed, data, precision, this code and the libraries under it."""
+    """A name for all that a step depends on: settings, seed, data, precision, this code and the libraries under it."""
     here = Path(__file__).parent
     facts = {
         "settings": settings.model_dump(mode="json", exclude=FREE),
         "seed": seed,
         "inputs": inputs_digest,
-        "precision": f"{device.torch.type} {device.dtype}",
+        "precision": f"{device.place.type} {device.dtype}",
         "code": combined({name: sha for name, sha in digests(here, here).items() if name.endswith(".py")}),
         "libraries": {name: version(name) for name in ("numpy", "peft", "safetensors", "torch", "transformers")},
     }
@@ -40,7 +40,9 @@ def gathered(model: Any, world: World) -> dict[str, torch.Tensor] | None:
         return None
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
-    return get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    found: dict[str, Any] = get_model_state_dict(model, options=options)
+    return found
 
 
 def write_model(

@@ -35,6 +35,8 @@ class World:
     rank: int = 0
     size: int = 1
     mesh: Any = None
+    writing: Any = None
+    """Process group of the thread that writes checkpoints: two threads may not share one."""
 
     @property
     def first(self) -> bool:
@@ -68,8 +70,8 @@ def join(devices: Devices, device: Device) -> World:
     if not launched():
         if wanted > 1:
             raise UserError(
-                f"train.devices asks for {wanted} processes, and this is a single one; run `slipway build`, which starts "
-                "them, or python -m torch.distributed.run"
+                f"train.devices asks for {wanted} processes, and this is a single one; run `slipway build`, which "
+                "starts them, or python -m torch.distributed.run"
             )
         return World()
     backend = "cpu:gloo,cuda:nccl" if device.on_gpu else "gloo"
@@ -78,8 +80,8 @@ def join(devices: Devices, device: Device) -> World:
     size = dist.get_world_size()
     if size != wanted:
         raise UserError(f"train.devices asks for {wanted} processes, and the launcher started {size}; make them equal")
-    mesh = dist.init_device_mesh(device.torch.type, (size,))
-    return World(dist.get_rank(), size, mesh)
+    mesh = dist.init_device_mesh(device.place.type, (size,))
+    return World(dist.get_rank(), size, mesh, dist.new_group(backend="gloo"))
 
 
 def leave(world: World) -> None:
@@ -90,8 +92,8 @@ def leave(world: World) -> None:
 
 def layers(model: nn.Module) -> list[nn.Module]:
     """The repeated blocks of a model: its longest list of modules."""
-    lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
-    return list(max(lists, key=len)) if lists else []
+    lists = [list(module) for module in model.modules() if isinstance(module, nn.ModuleList)]
+    return max(lists, key=len, default=[])
 
 
 def shard(learner: nn.Module, world: World, device: Device) -> None:

@@ -33,8 +33,8 @@ def preflight(
         free = shutil.disk_usage(checkpoints.directory).free
         if free < needed:
             raise UserError(
-                f"{checkpoints.directory}: checkpoints and model need {needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are "
-                "free; free some disk space, or keep fewer (train.keep)"
+                f"{checkpoints.directory}: checkpoints and model need {needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB "
+                "are free; free some disk space, or keep fewer (train.keep)"
             )
     trial = Checkpoints(checkpoints.directory, ".trial", say, world=world)
     trial.begin(fresh=True)

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -63,11 +62,11 @@ class Run:
         self.setting, self.settings, self.state = setting, settings, State()
         self.model, self.objective = setting.start.model, setting.objective
         forward = Forward(self.model)
-        self.objective.begin(forward, device.torch)
+        self.objective.begin(forward, device.place)
         rows = max(1, VALIDATION_TOKENS // settings.sequence_length)
         self.held_out = self.objective.held_out.sample(rows)
         self.learner = Learner(forward, self.objective).train()
-        self.flops: Flops = count(self.learner, self.objective.held_out.sample(1).to(device.torch), self.computing)
+        self.flops: Flops = count(self.learner, self.objective.held_out.sample(1).to(device.place), self.computing)
         places = settings.steps * settings.batch_size * settings.sequence_length
         self.compiled = compiles(settings, device, self.flops.per_token * places)
         if self.compiled[0]:
@@ -82,7 +81,7 @@ class Run:
         """In the run's precision; sharding brings its own."""
         device = self.setting.device
         half = device.dtype != torch.float32 and self.setting.world.size == 1
-        with torch.autocast(device.torch.type, device.dtype) if half else nullcontext():
+        with torch.autocast(device.place.type, device.dtype) if half else nullcontext():
             yield
 
     def tensors(self) -> Tensors:
@@ -125,7 +124,7 @@ class Run:
         share = settings.batch_size // world.size
         part = slice(world.rank * share, (world.rank + 1) * share)
         batch = self.objective.train.batch(state.step, settings.batch_size, part)
-        device = self.setting.device.torch
+        device = self.setting.device.place
         units, learnt, places = world.sums([batch.units, batch.learnt, batch.places], device)
         value = torch.zeros((), device=device)
         for micro in batch.split(settings.micro_batch_size or share):
@@ -151,11 +150,17 @@ class Run:
             norm=norm,
             saved=state.chain[-1][0] if state.chain else 0,
             lowest=state.lowest,
-            documents=lambda: self.objective.train.documents(state.step, settings.batch_size),
+            documents=self._documents,
         )
         state.recent = state.recent[-settings.watch.window :]
         state.since_line.append(loss)
         state.since_validation.append(loss)
+
+    def _documents(self) -> list[str]:
+        try:
+            return self.objective.train.documents(self.state.step, self.settings.batch_size)
+        except UserError as error:  # what stops the run matters more than their names
+            return [f"not known ({error})"]
 
     def update(self) -> float:
         """Let the optimisers take the step; returns the learning rate."""
@@ -182,7 +187,7 @@ class Run:
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
         """`loss` and the objective's other measures on the held-out sample, means per unit."""
-        world, device = self.setting.world, self.setting.device.torch
+        world, device = self.setting.world, self.setting.device.place
         size = self.settings.micro_batch_size or 32
         batches = self.held_out.split(size)
         units = sum(batch.units for batch in batches)

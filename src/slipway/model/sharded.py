@@ -22,7 +22,9 @@ def begin_save(directory: Path, tensors: Mapping[str, torch.Tensor], world: Worl
         directory.mkdir(parents=True)
     world.told(None)
     writer = dcp.HuggingFaceStorageWriter(str(directory), save_distributed=True)
-    pending: Any = dcp.async_save(dict(tensors), storage_writer=writer)
+    # Tensors that are in main memory already would be written while training changes them.
+    taken = {name: tensor.clone() if tensor.device.type == "cpu" else tensor for name, tensor in tensors.items()}
+    pending: Any = dcp.async_save(taken, storage_writer=writer, process_group=world.writing)
     return pending
 
 

@@ -40,7 +40,7 @@ def prepare(settings: Train, seed: int, tokens: Path, base: Path, device: Device
         if settings.adapter:
             adapters = lora.attach(model, settings.adapter, seed)
     if not settings.base_bits:
-        model.to(device.torch)
+        model.to(device.place)
     if settings.activation_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
         if adapters is not None:

@@ -5,7 +5,6 @@ report = train(recipe.train, recipe.seed, places=places, inputs_digest=digest)
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +16,16 @@ from slipway.model import device as devices
 from slipway.model import parallel
 from slipway.model.checkpoint import Checkpoints
 from slipway.model.ledger import Attempt
+from slipway.model.loop import iterate
 from slipway.model.lora import describe
-from slipway.model.loop import Meter, Told, iterate
 from slipway.model.objectives import choose
 from slipway.model.outcome import gathered, run_key, to_jsonl, weights_digest, write_model
 from slipway.model.preflight import preflight
 from slipway.model.run import Run, Setting
 from slipway.model.start import finished, prepare
+from slipway.model.told import Meter, Places, Told
 from slipway.records import TrainReport
 from slipway.settings import Train
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where a run reads and writes."""
-
-    tokens: Path
-    """Directory with `index.json` and the packed splits."""
-    base: Path
-    """Directory of the base model; empty without one."""
-    teacher: Path
-    """Directory of the teacher; empty without one."""
-    work: Path
-    """Directory for checkpoints of this and other runs."""
-    ledger: Path
-    """Directory for the ledger of all attempts."""
-    model_out: Path
-    """Hugging Face directory to write: config, generation config, safetensors."""
-    log_out: Path
-    """File for the log, JSON lines."""
 
 
 def open_run(settings: Train, seed: int, places: Places, key: str, told: Told) -> Run:
@@ -153,8 +133,8 @@ def _best(run: Run) -> None:
         run.setting.checkpoints.load(run.state.best_step, run.tensors())
     except ValueError as error:
         raise UserError(
-            f"the best weights are lost: {error}; remove {run.setting.checkpoints.directory} and train again, on a disk "
-            "you trust"
+            f"the best weights are lost: {error}; remove {run.setting.checkpoints.directory} and train again, on a "
+            "disk you trust"
         ) from None
     if run.average:
         run.average.install()
@@ -167,7 +147,7 @@ def _outcome(run: Run, places: Places, key: str) -> TrainReport | None:
     if not world.first:
         return None
     device = run.setting.device
-    rows = run.held_out.rows[:8, :-1].to(device.torch)
+    rows = run.held_out.rows[:8, :-1].to(device.place)
     model, merge_error = finished(run.setting.start, run.settings, places.base, rows)
     write_model(model, places.model_out, whole, device.dtype)
     write_atomic(places.log_out, to_jsonl(state.lines))

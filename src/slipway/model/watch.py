@@ -65,8 +65,8 @@ def check(
     lowest = mean if lowest is None else min(lowest, mean)
     if mean > lowest + settings.divergence:
         raise UserError(
-            f"{where}; the run diverges: the mean of the last {settings.window} steps is {mean:.4g} and was {lowest:.4g} "
-            f"(last checkpoint: step {saved}). Lower train.learning_rate, or raise train.watch.divergence "
+            f"{where}; the run diverges: the mean of the last {settings.window} steps is {mean:.4g} and was "
+            f"{lowest:.4g} (last checkpoint: step {saved}). Lower train.learning_rate, or raise train.watch.divergence "
             f"({settings.divergence:g}). Documents of this step: {_named(documents())}"
         )
     return lowest

@@ -3,7 +3,7 @@
 Every stage leaves one `StageRecord` in `reports/<stage>.json`. Its `result` is one of the reports below;
 documents (cards, report page, bill of materials, provenance, gate) are projections of these records and
 hold no number of their own. Nothing that varies from run to run (times, hosts, run ids) is in a record.
-A quantity that was not measured is `None` or "not run", never 0.
+A quantity that was not measured is `None` or "not run", never 0. The ledger, which does vary, is no stage's report.
 """
 
 from slipway.records.base import Measure, Record
@@ -21,7 +21,9 @@ from slipway.records.data import (
     TokenizeReport,
     ValidateReport,
 )
+from slipway.records.ledger import AttemptRecord, LedgerReport, LedgerTotal, project_ledger, read_ledger
 from slipway.records.reports import (
+    BaseComparison,
     BundleReport,
     ChoiceReport,
     EvaluateReport,
@@ -36,6 +38,8 @@ from slipway.records.stage import REPORTS, StageRecord, read_record, read_report
 __all__ = [
     "REPORTS",
     "AcquireReport",
+    "AttemptRecord",
+    "BaseComparison",
     "BaseRecord",
     "BundleReport",
     "ChoiceReport",
@@ -44,6 +48,8 @@ __all__ = [
     "EvaluateReport",
     "Expectation",
     "Finding",
+    "LedgerReport",
+    "LedgerTotal",
     "Measure",
     "Obligation",
     "PrepareReport",
@@ -58,6 +64,8 @@ __all__ = [
     "TokenizeReport",
     "TrainReport",
     "ValidateReport",
+    "project_ledger",
+    "read_ledger",
     "read_record",
     "read_report",
 ]

@@ -27,10 +27,11 @@ class SourceRecord(Record):
 
 
 class BaseRecord(Record):
-    """Weights that training may start from, as fetched, checked and scanned."""
+    """Weights that training may start or learn from, as fetched, checked and scanned."""
 
     location: str
     version: str | None
+    """Commit of a hub repository, or version and manifest digest of a release; None for files that have neither."""
     licence: str
     digest: str
     """sha256 over the sorted lines `<sha256>  <path>` of its files."""
@@ -62,6 +63,7 @@ class AcquireReport(Record):
     skipped: dict[str, int]
     """Reason to number of files or objects left out while reading."""
     base: BaseRecord | None = None
+    teacher: BaseRecord | None = None
     tasks: tuple[TaskRecord, ...] = ()
 
 

@@ -53,6 +53,8 @@ class TrainReport(Record):
     flops_method: str
     checkpoints: tuple[tuple[int, str], ...]
     """Step and digest of every checkpoint: the chain that a replay is compared with."""
+    run_key: str
+    """Names everything that a step depends on: settings, seed, tokens, code; attempts in the ledger bear it."""
     weights_sha256: str
 
 
@@ -63,6 +65,27 @@ class ChoiceReport(Record):
     chance: float
     definition: str
     """How a question is made and how a choice is scored."""
+
+
+class BaseComparison(Record):
+    """The base that training started from, beside the model, on the very same text and answers.
+
+    A difference is the model minus the base, document by document (or answer by answer), so its interval is that of
+    the improvement itself: below 0 the model is better.
+    """
+
+    digest: str
+    """Of the base, as `reports/acquire.json` has it."""
+    bits_per_byte: Measure
+    bits_per_byte_difference: Measure
+    answers: Measure | None = None
+    """Of the form in which the base does better; None if the test split has no answer."""
+    answers_form: Literal["template", "plain"] | None = None
+    """`template`: rendered as for the model. `plain`: without control tokens, which a base may never have met, and
+    without what ends the answer."""
+    answers_by_form: dict[str, Measure] = {}
+    answers_difference: Measure | None = None
+    """The model, with its template, minus `answers`."""
 
 
 class EvaluateReport(Record):
@@ -79,6 +102,8 @@ class EvaluateReport(Record):
     answers: Measure | None = None
     """Bits per byte of the assistant's turns and of completions, each after all that was said before it, rendered as
     in training; None if the test split has none."""
+    base: BaseComparison | None = None
+    """None if training started from new weights."""
     choices: dict[str, ChoiceReport]
     """`continuation`, `signature` and the names of `evaluate.files`."""
     choices_left_out: dict[str, str] = {}

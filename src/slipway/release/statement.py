@@ -1,8 +1,8 @@
 """The release statement: what this release is, signed, beside the bundle.
 
 An in-toto Statement v1 with SLSA provenance (https://slsa.dev/spec/v1.0/provenance) about the manifest. Here, and
-only here, stands what varies from run to run: time, commit, run id. It claims SLSA Build level 1 and no more:
-the key lies on the machine that built.
+only here, stands what varies from run to run: time, commit, run id, what training cost. It claims SLSA Build level 1
+and no more: the key lies on the machine that built.
 """
 
 import subprocess
@@ -12,7 +12,7 @@ from typing import Any
 
 from slipway.errors import Refusal
 from slipway.files import sha256_file
-from slipway.records import Record
+from slipway.records import LedgerReport, Record
 from slipway.release.envelope import seal, unseal
 from slipway.release.signature import IN_TOTO
 
@@ -73,6 +73,7 @@ def write(
     created: str,
     gate: Mapping[str, Any],
     approvals: Mapping[str, Any],
+    ledger: LedgerReport | None = None,
     run_id: str | None = None,
 ) -> bytes:
     """The signed statement of a release, as bytes.
@@ -84,6 +85,7 @@ def write(
         created: time of signing, ISO 8601 with time zone.
         gate: the gate's verdict as a record.
         approvals: who approved, as a record.
+        ledger: what training cost.
         run_id: MLflow run of the build.
     """
     from google.protobuf.json_format import MessageToDict
@@ -95,7 +97,8 @@ def write(
         "buildDefinition": {
             "buildType": BUILD_TYPE,
             "externalParameters": {"release": identity.model_dump(mode="json")},
-            "internalParameters": {"gate": dict(gate), "approvals": dict(approvals)},
+            "internalParameters": {"gate": dict(gate), "approvals": dict(approvals)}
+            | ({"ledger": ledger.model_dump(mode="json")} if ledger else {}),
             "resolvedDependencies": _materials(root, git_state(root)),
         },
         "runDetails": {

@@ -13,13 +13,13 @@ from typing import BinaryIO, Protocol
 from slipway.errors import Refusal
 from slipway.files import sha256_bytes, sha256_file
 from slipway.records import Record
-from slipway.release import signature, statement
+from slipway.release import ledger, signature, statement
 from slipway.release.bundle import manifest
 from slipway.release.envelope import unseal
 
 MANIFEST = manifest.NAME
 BESIDE = (MANIFEST, statement.NAME, signature.NAME)
-"""Files of a release that the manifest does not list."""
+"""Files of every release that the manifest does not list; with ledger.NAME where the statement states a ledger."""
 POINTER = "application/vnd.slipway.pointer+json"
 
 
@@ -59,7 +59,7 @@ class Pointer(Record):
 def listed_files(data: bytes, what: str = MANIFEST) -> dict[str, str]:
     """Path -> sha256 of the files a manifest lists; raises Refusal for anything but the manifest of a bundle."""
     listed = manifest.parse(data, what).files
-    for name in BESIDE:
+    for name in (*BESIDE, ledger.NAME):
         if name in listed:
             raise Refusal(f"{what}: lists {name}, which is made at release and cannot be part of a bundle")
     return {path: entry.sha256 for path, entry in sorted(listed.items())}
@@ -100,11 +100,13 @@ def verify(store: Reader, prefix: str, public: bytes) -> Verified:
     signed = signature.read(small[signature.NAME], public, f"{uri}/{signature.NAME}")
     for name in (MANIFEST, statement.NAME):
         _compare(f"{uri}/{name}", sha256_bytes(small[name]), signed.get(name))
-    identity, _ = statement.read(small[statement.NAME], public, f"{uri}/{statement.NAME}")
+    identity, content = statement.read(small[statement.NAME], public, f"{uri}/{statement.NAME}")
     if identity.manifest_sha256 != sha256_bytes(small[MANIFEST]):
         raise Refusal(f"{uri}/{MANIFEST}: not the manifest that the statement was signed for")
-    listed = listed_files(small[MANIFEST], f"{uri}/{MANIFEST}")
-    for name in sorted(present.keys() | signed.keys() | listed.keys()):
+    belongs = listed_files(small[MANIFEST], f"{uri}/{MANIFEST}")
+    if ledger.stated(content):
+        belongs[ledger.NAME] = signed.get(ledger.NAME, "")
+    for name in sorted(present.keys() | signed.keys() | belongs.keys()):
         if name == signature.NAME:
             continue
         if name not in signed:
@@ -112,7 +114,7 @@ def verify(store: Reader, prefix: str, public: bytes) -> Verified:
         if name not in present:
             raise Refusal(f"{uri}/{name}: signed, but missing here")
         if name not in small:
-            _compare(f"{uri}/{name}", listed.get(name), signed[name])
+            _compare(f"{uri}/{name}", belongs.get(name), signed[name])
             _compare(f"{uri}/{name}", stream_digest(store, base + name), signed[name])
     return Verified(
         release=identity, uri=uri, files=len(present), bytes=sum(present.values()), signed_by=sha256_bytes(public)

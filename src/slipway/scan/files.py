@@ -22,7 +22,7 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("index", re.compile(r"model\.safetensors\.index\.json")),
     ("json", re.compile("|".join(map(re.escape, JSON)) + rf"|records/({STAGES})\.json")),
     ("safetensors", re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.safetensors")),
-    ("card", re.compile(r"README\.md|DATA\.md")),
+    ("card", re.compile(r"README\.md|DATA\.md|LEDGER\.md")),
     ("html", re.compile(r"report\.html")),
     ("template", re.compile(r"chat_template\.jinja")),
     ("text", re.compile(r"LICENSE(\.txt|\.md)?|NOTICE|merges\.txt|vocab\.txt")),

@@ -51,7 +51,7 @@ def _judge_manifest(root: Path, regular: Mapping[str, int], digest: str) -> list
     listed = value.get("files") if isinstance(value, dict) else None
     if findings or not isinstance(listed, dict):
         return [subject.finding("bundle.manifest", "is not a manifest", "rebuild the bundle")]
-    outside = {MANIFEST, "statement.json", "model.sig"}
+    outside = {MANIFEST, "statement.json", "LEDGER.md", "model.sig"}
     wrong = sorted((set(listed) ^ set(regular)) - outside)
     wrong += sorted(
         n for n in set(listed) & set(regular) if not isinstance(listed[n], dict) or listed[n].get("bytes") != regular[n]

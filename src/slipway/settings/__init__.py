@@ -8,7 +8,7 @@ from slipway.settings.base import Count, Name, Settings, Share
 from slipway.settings.evaluate import Choice, Evaluate, TaskFile
 from slipway.settings.objective import Distill, Dpo, Objective, Pretrain, Sft, Simpo
 from slipway.settings.prepare import Action, Canaries, Decontaminate, Pii, Prepare, Quality
-from slipway.settings.release import Approval, Bundle, Check, Release, Scan
+from slipway.settings.release import Approval, Bundle, Check, Price, Release, Scan
 from slipway.settings.safety import Safety
 from slipway.settings.tokenize import Tokenize
 from slipway.settings.train import Devices, Keep, Lora, Train, Watch
@@ -38,6 +38,7 @@ __all__ = [
     "Pii",
     "Prepare",
     "Pretrain",
+    "Price",
     "PydocsSource",
     "Quality",
     "Release",

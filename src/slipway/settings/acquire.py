@@ -18,6 +18,8 @@ class PydocsSource(Settings):
     """Distribution names as on PyPI."""
     exclude: tuple[str, ...] = ()
     """Glob patterns of paths inside the packages to leave out (tests, files generated per platform)."""
+    questions: bool = False
+    """Conversations instead of text: what an object does and which parameters it takes, answered by its docstring."""
 
 
 class FileSource(Settings):

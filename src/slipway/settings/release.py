@@ -7,6 +7,15 @@ from pydantic import Field
 from slipway.settings.base import Count, Name, Settings
 
 
+class Price(Settings):
+    """What training costs, for the ledger."""
+
+    per_device_hour: Annotated[float, Field(ge=0)]
+    """For one hour of one device (a GPU; on processors, a process), whichever it is."""
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    """ISO 4217, e.g. USD."""
+
+
 class Bundle(Settings):
     """What the release says of itself."""
 
@@ -26,6 +35,8 @@ class Bundle(Settings):
     """How reservations of rights (opt-outs from text and data mining) were respected, in a sentence or two."""
     illegal_content: str | None = None
     """How illegal content was kept out of the training data, in a sentence or two."""
+    price: Price | None = None
+    """Without one the ledger states no cost."""
 
 
 class Scan(Settings):

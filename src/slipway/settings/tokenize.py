@@ -13,6 +13,9 @@ class Tokenize(Settings):
     origin: Literal["trained", "base"] = "trained"
     vocabulary: Annotated[int, Field(ge=260)] | None = None
     """Number of tokens of a trained tokenizer, special tokens and 256 bytes included."""
+    conversations: bool = False
+    """Reserve the control tokens of Slipway's chat template in a trained tokenizer even if the data holds no
+    conversations, so that a model can be taught some later, with this one as its base."""
     sample_bytes: Count = 100_000_000
     """UTF-8 bytes of training text that a tokenizer is trained on, about; more text is thinned evenly."""
     packing: Literal["stream", "whole"] = "stream"

@@ -9,7 +9,7 @@ from pipelines.acquire import main
 from pipelines.frame import Frame
 from slipway.adapters.inputs import Hub
 from slipway.data.sources import write_lock
-from slipway.data.sources.base import place_base
+from slipway.data.sources.base import place_model
 from slipway.data.sources.held import Held
 from slipway.errors import Refusal, UserError
 from slipway.files import sha256_bytes
@@ -111,7 +111,7 @@ def test_a_base_that_differs_from_the_lock_is_refused_before_it_is_placed(hub, f
 
 def test_without_a_base_the_directory_is_there_and_empty(tmp_path):
     (tmp_path / "old.safetensors").write_bytes(b"x")
-    assert place_base(None, (), tmp_path) is None
+    assert place_model(None, (), tmp_path) is None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -119,16 +119,16 @@ def test_a_base_needs_a_licence_and_something_to_load(tmp_path):
     (tmp_path / "config.json").write_bytes(b"{}")
     held = Held("base/config.json", tmp_path / "config.json", sha256_bytes(b"{}"), None)
     with pytest.raises(UserError, match=r"acquire.base: licence `free` is not an SPDX expression"):
-        place_base(Base(path="base", licence="free"), (held,), tmp_path / "to")
+        place_model(Base(path="base", licence="free"), (held,), tmp_path / "base")
     with pytest.raises(UserError, match=r"holds neither a .safetensors file nor tokenizer.json"):
-        place_base(Base(path="base", licence="MIT"), (held,), tmp_path / "to")
+        place_model(Base(path="base", licence="MIT"), (held,), tmp_path / "base")
 
 
 def test_a_file_that_changes_between_check_and_copy_is_refused(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"changed")
     held = Held("base/model.safetensors", tmp_path / "model.safetensors", sha256_bytes(b"locked"), None)
     with pytest.raises(Refusal, match=r"base/model.safetensors: changed while it was copied"):
-        place_base(Base(path="base", licence="MIT"), (held,), tmp_path / "to")
+        place_model(Base(path="base", licence="MIT"), (held,), tmp_path / "base")
 
 
 def test_the_settings_of_a_base_are_read_from_the_recipe(default_values):
@@ -144,10 +144,48 @@ def test_the_names_of_a_base_lead_nowhere_else(tmp_path):
 
     def place(*paths):
         held = [Held(path, tmp_path / "x", sha256_bytes(b"x"), None) for path in paths]
-        return place_base(Base(path="s3://b/base", licence="MIT"), held, target)
+        return place_model(Base(path="s3://b/base", licence="MIT"), held, target)
 
     with pytest.raises(UserError, match=r"files of several folders, s3://b/base/\.\. and s3://b/base/a"):
         place("s3://b/base/a/model.safetensors", "s3://b/base/../config.json")
     assert place("s3://b/base/../../model.safetensors", "s3://b/base/../../config.json").files == 2
     found = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()]
     assert sorted(found) == ["models/base/config.json", "models/base/model.safetensors", "x"]
+
+
+def test_a_teacher_comes_like_a_base_into_its_own_directory(hub, frame):
+    hub.add("datasets", "o/text").commit({"a.jsonl": b'{"text": "one"}\n'})
+    hub.add("models", "o/base").commit(FILES)
+    teacher = hub.add("models", "o/teacher").commit(FILES | {"config.json": b'{"model_type": "gpt2"}'})
+    lock(frame, hub)
+    alone = (frame.root / "inputs.lock").read_text()
+    assert "teacher" not in json.loads(alone)
+    assert main(frame).teacher is None
+    assert list((frame.root / "models" / "teacher").iterdir()) == []
+    values = json.loads((frame.root / "params.yaml").read_text())
+    values["acquire"]["teacher"] = {"path": "hf://o/teacher@main", "licence": "apache-2.0"}
+    (frame.root / "params.yaml").write_text(json.dumps(values))
+    taught = Frame("acquire", frame.root)
+    with pytest.raises(Refusal, match="teacher: not in the lock"):
+        main(taught)
+    lock(taught, hub)
+    assert json.loads(alone)["base"] == json.loads((frame.root / "inputs.lock").read_text())["base"]
+    report = main(taught)
+    assert (report.teacher.version, report.teacher.licence, report.teacher.files) == (teacher, "Apache-2.0", 6)
+    assert (frame.root / "models/teacher/config.json").read_bytes() == b'{"model_type": "gpt2"}'
+    assert (frame.root / "models/base/config.json").read_bytes() == FILES["config.json"]
+    assert type(report).model_validate_json(report.to_json()) == report
+
+
+def test_a_teacher_that_the_scan_refuses_is_named_and_gone(hub, frame):
+    hub.add("datasets", "o/text").commit({"a.jsonl": b'{"text": "one"}\n'})
+    hub.add("models", "o/base").commit(FILES | {"tokenizer.json": b"\x80\x04\x95pickle"})
+    values = json.loads((frame.root / "params.yaml").read_text())
+    values["acquire"]["teacher"] = values["acquire"].pop("base")
+    (frame.root / "params.yaml").write_text(json.dumps(values))
+    taught = Frame("acquire", frame.root)
+    lock(taught, hub)
+    with pytest.raises(Refusal, match=r"acquire\.teacher hf://o/base@main: nothing was loaded"):
+        main(taught)
+    assert not (frame.root / "models" / "teacher").exists()
+    assert not (frame.root / "data").exists()

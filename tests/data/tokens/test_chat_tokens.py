@@ -1,6 +1,7 @@
 """Conversations, completions and preferences as tokens, and the mask that says what is learnt."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -163,3 +164,24 @@ def test_turns_that_do_not_make_the_shape_are_refused(shape):
     with pytest.raises(Refusal, match=f"do not make a document of shape '{shape}'"):
         rendered(shape, "[]" if shape == "chat" else '[["user","a"]]', Chat(TEMPLATE, CONTROL))
     assert loaded("[]") == []
+
+
+def test_a_base_without_conversations_can_reserve_the_control_tokens_for_later_ones(tmp_path, chats):
+    """The base learns text; who fine-tunes it has conversations, the same ids, and the template."""
+    earlier = write_clean(tmp_path / "earlier", text_rows())
+    made = tokenize(Tokenize(vocabulary=400, conversations=True), earlier, quiet)
+    directory = earlier / "models/tokenizer"
+    assert (made.vocabulary, made.chat_template_sha256) == (400, None)
+    assert not (directory / chat.FILE).exists()
+    assert json.loads((directory / "tokenizer_config.json").read_text())["split_special_tokens"] is True
+    plain = Codec(directory, trained=True)
+    assert plain.stops == [plain.separator]
+    assert not {START, END} & set(plain.texts(["<|im_start|>user<|im_end|>"])[0].tolist())
+    shutil.copytree(directory, chats / "models/base")
+    report = tokenize(Tokenize(origin="base"), chats, quiet)
+    assert report.tokenizer_sha256 == made.tokenizer_sha256
+    assert report.chat_template_sha256 == SHA256
+    codec = Codec(chats / "models/tokenizer", trained=False)
+    assert codec.vocabulary == made.vocabulary
+    assert codec.stops == [codec.separator, END]
+    assert learnt(codec, *documents(chats, "train")[1])[-1] == "Return <|im_start|>.<|im_end|>"

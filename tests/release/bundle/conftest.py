@@ -32,12 +32,7 @@ def results(weights):
     }
     return {
         **data_records.results(),
-        "train": {
-            "parameters": 12345, "steps": 20, "best_step": 20, "tokens_seen": 40960, "stopped_early": False,
-            "train_loss": 3.25, "validation_loss": 3.5, "validation_bits_per_byte": 1.99, "dtype": "float32",
-            "threads": 1,
-            "checkpoints": [[10, "ef" * 32], [20, "01" * 32]], "weights_sha256": weights,
-        },
+        "train": data_records.train(weights),
         "evaluate": {
             "weights_sha256": weights, "test_sha256": "23" * 32, "test_documents": 60, "test_bytes": 6100,
             "bits_per_byte": {

@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from slipway import chat, recipe
+from slipway.files import sha256_file
 from slipway.release.bundle import card
 from slipway.release.bundle.assemble import assemble
 from tests.data_records import edit
@@ -139,6 +140,80 @@ def test_card_of_a_chat_model_shows_how_to_talk_to_it(project, default_recipe, b
         text=True,
     )
     assert run.returncode == 0, run.stderr
+
+
+def test_card_says_how_it_was_trained_and_what_that_takes(built):
+    text = (built / "README.md").read_text()
+    for words in (
+        "| Architecture | llama, 1 layers, width 16 |",
+        "| Parameters | 12,345 (float32) |",
+        "| Objective | pretrain: next-token prediction (document mask no) |",
+        "| Started from | new weights |",
+        "| Steps | 20 of ",
+        "| Average of the weights | none |",
+        "| Training loss | 3.250 nats per token |",
+        "| Validation loss | 3.350 nats per token (1.990 bits per byte) |",
+        "| Gap | 0.1000 nats per token, ",
+        "| Tokens seen | 40,960, filling included; 40,900 counted in the loss |",
+        "| FLOPs | 6.400e+03, 100 per token: 6 N per token |",
+        "| Device | cpu AVX2; 1 process, 1 thread |",
+        "| Computed in | float32; parameters and optimizer in float32 |",
+        "| Compiled | no: it does not pay on a processor |",
+        "`LEDGER.md`, beside this card and signed with it",
+    ):
+        assert words in text
+    assert "Adapter" not in text
+    page = (built / "report.html").read_text()
+    assert "learning rate by step" in page
+    assert re.search(r"gap\D*0\.1000", page)
+
+
+def test_card_of_a_model_that_learnt_preferences_from_a_base(project, default_values):
+    values = copy.deepcopy(default_values)
+    del values["train"]["architecture"]
+    values["train"] |= {"start": "base", "objective": {"kind": "dpo", "beta": 0.2}, "adapter": {"rank": 8}}
+    values["train"] |= {"average": 0.99, "schedule": "cosine", "floor_share": 0.1}
+    values["tokenize"] |= {"origin": "base"}
+    values["acquire"] |= {"base": {"path": "hf://owner/name", "licence": "MIT"}}
+    kind = {"objective": "dpo", "start": "base", "validation_bits_per_byte": None, "averaged": True}
+    kind |= {"adapter": "LoRA rank 8, alpha 32, on all-linear", "merge_error": 1.2e-6, "trained_parameters": 345}
+    kind |= {"world_size": 4, "threads": 2}
+    edit(project, "train", lambda result: result.update(kind))
+    assemble(project, recipe.parse(values))
+    text = (project / "bundle/README.md").read_text()
+    for words in (
+        "| Parameters | 12,345 (float32); 345 were trained |",
+        "| Objective | dpo: direct preference optimisation against the starting weights (beta 0.2, label smoothing",
+        "| Started from | the weights of the base model |",
+        "| Adapter | LoRA rank 8, alpha 32, on all-linear, merged into the weights; largest difference of a logit ",
+        "before and after: 1.2e-06 |",
+        " pairs |",
+        "half a cosine down to 10 % of the peak |",
+        "| Average of the weights | exponential moving average, decay 0.99 per step |",
+        "| Validation loss | 3.350 nats per pair |",
+        "| Device | cpu AVX2; 4 processes, 2 threads each |",
+    ):
+        assert words in text
+    assert "loss, nats per pair" in (project / "bundle/report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"model_type": "gpt2", "n_layer": 12, "n_embd": 768}, "gpt2, 12 layers, width 768"),
+        ({"model_type": "odd"}, "odd"),
+    ],
+)
+def test_card_names_what_the_configuration_names(project, default_recipe, config, words):
+    path = project / "models/trained/config.json"
+    path.write_text(json.dumps(config | {"dtype": "bfloat16"}))
+    record = json.loads((project / "reports/train.json").read_text())
+    record["outputs"]["models/trained/config.json"] = sha256_file(path)
+    (project / "reports/train.json").write_text(json.dumps(record))
+    assemble(project, default_recipe)
+    text = (project / "bundle/README.md").read_text()
+    assert f"| Architecture | {words} |" in text
+    assert "| Parameters | 12,345 (bfloat16) |" in text
 
 
 def test_card_says_what_the_licences_ask_and_what_was_cleaned(built):

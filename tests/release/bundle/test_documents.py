@@ -117,6 +117,8 @@ def test_provenance_leads_from_the_weights_to_the_sources(built):
     assert (
         stages["train"]["annotations"]["outputs"]["models/trained/model.safetensors"] == subjects["model.safetensors"]
     )
+    assert stages["train"]["annotations"]["checkpoints"] == [[10, "ef" * 32], [20, "01" * 32]]
+    assert "checkpoints" not in stages["prepare"]["annotations"]
     for name in stages:
         assert stages[name]["digest"]["sha256"] == sha256_file(built / f"records/{name}.json")
     resolved = {

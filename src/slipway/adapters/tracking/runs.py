@@ -12,7 +12,7 @@ from typing import Any
 from slipway.adapters.tracking.client import DIGEST, client, experiment
 from slipway.adapters.tracking.sink import BATCH
 from slipway.files import combined, sha256_file
-from slipway.records import Measure, read_record, read_report
+from slipway.records import LedgerReport, Measure, read_record, read_report
 
 OWNER = "slipway.owner"
 LARGEST_ARTIFACT = 16 << 20
@@ -54,18 +54,23 @@ def _close_orphans(mlflow: Any, experiment_id: str) -> None:
             mlflow.set_terminated(run.info.run_id, "KILLED")
 
 
-def finish_build_run(root: Path, run_id: str, cached: Sequence[str]) -> None:
+def finish_build_run(
+    root: Path, run_id: str, cached: Sequence[str], spent: LedgerReport, *, pages: Mapping[str, str]
+) -> None:
     """Complete a run from the reports of a finished build, and close it.
 
     Args:
         root: the project.
         run_id: from `start_build_run`.
         cached: stages that did not run; if `train` is one, its curve is taken from its log.
+        spent: what training cost.
+        pages: name -> text of further files to keep with the run.
     """
     from mlflow.entities import Metric
 
     mlflow, now = client(root), int(time.time() * 1000)
-    metrics = [Metric(key, value, now, 0) for key, value in sorted(_figures(root / "reports").items())]
+    figures = _figures(root / "reports") | _ledger_figures(spent)
+    metrics = [Metric(key, value, now, 0) for key, value in sorted(figures.items())]
     if "train" in cached:
         metrics += [Metric(key, value, now, step) for key, value, step in _curve(root / "reports" / "train_log.jsonl")]
     for start in range(0, len(metrics), BATCH):
@@ -76,6 +81,8 @@ def finish_build_run(root: Path, run_id: str, cached: Sequence[str]) -> None:
     for pattern in ("report.html", "README.md", "**/*.png", "**/*.svg"):
         for path in sorted((root / "bundle").glob(pattern)):
             _log_file(mlflow, run_id, path, "bundle")
+    for name, text in pages.items():
+        mlflow.log_text(run_id, text, name)
     mlflow.set_tag(run_id, "slipway.cached", ", ".join(cached))
     mlflow.set_tag(run_id, DIGEST, sha256_file(root / "bundle" / "manifest.json"))
     mlflow.set_terminated(run_id, "FINISHED")
@@ -103,10 +110,16 @@ def _figures(reports: Path) -> dict[str, float]:
     train, evaluate, safety = (read_report(reports / f"{stage}.json") for stage in ("train", "evaluate", "safety"))
     found = {
         "final.parameters": train.parameters,
+        "final.trained_parameters": train.trained_parameters,
         "final.steps": train.steps,
+        "final.tokens_seen": train.tokens_seen,
+        "final.tokens_learnt": train.tokens_learnt,
+        "final.flops": train.flops,
         "final.train_loss": train.train_loss,
         "final.validation_loss": train.validation_loss,
+        "final.gap": train.gap,
         "final.validation_bits_per_byte": train.validation_bits_per_byte,
+        "final.merge_error": train.merge_error,
     }
     found |= _data_figures(reports)
     measures: dict[str, Measure] = {f"test.bits_per_byte.{key}": value for key, value in evaluate.bits_per_byte.items()}
@@ -118,7 +131,18 @@ def _figures(reports: Path) -> dict[str, float]:
             number = getattr(measure, part)
             if number is not None:
                 found[name if part == "value" else f"{name}.{part}"] = number
-    return {name: float(value) for name, value in found.items()}
+    return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def _ledger_figures(spent: LedgerReport) -> dict[str, float]:
+    """Sums over this run and over all, as `ledger.this_run.tokens`; what is not known is left out."""
+    totals = {"this_run": spent.this_run, "all_runs": spent.all_runs}
+    return {
+        f"ledger.{whose}.{name}": float(value)
+        for whose, total in totals.items()
+        for name, value in total.model_dump().items()
+        if isinstance(value, int | float)
+    }
 
 
 def _data_figures(reports: Path) -> dict[str, float]:

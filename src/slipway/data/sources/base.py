@@ -1,6 +1,6 @@
-"""Base weights and tokenizer: copied from where they are held to `models/base/`, and put on record.
+"""Weights and tokenizer of a base or a teacher: copied to `models/base/` or `models/teacher/`, and put on record.
 
-Only what `wanted.SUFFIXES` lists for a base is ever held: tensors, configuration, tokenizer, text.
+Only what `wanted.SUFFIXES` lists for a model is ever held: tensors, configuration, tokenizer, text.
 """
 
 import hashlib
@@ -18,8 +18,8 @@ from slipway.records import BaseRecord
 from slipway.settings import Base
 
 
-def place_base(base: Base | None, files: Sequence[Held], target: Path) -> BaseRecord | None:
-    """Fill `target`, which always exists afterwards; returns None without a base.
+def place_model(model: Base | None, files: Sequence[Held], target: Path) -> BaseRecord | None:
+    """Fill `target`, which always exists afterwards and has the name of the recipe's key; None without a model.
 
     Raises:
         Refusal: for a file that changed since it was checked.
@@ -28,21 +28,22 @@ def place_base(base: Base | None, files: Sequence[Held], target: Path) -> BaseRe
     """
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    if base is None:
+    if model is None:
         return None
-    if not is_unicode(base.licence) or not (licence := normalised(base.licence)):
-        raise UserError(f"acquire.base: licence `{base.licence}` is not an SPDX expression; see spdx.org/licenses")
+    what = f"acquire.{target.name}"
+    if not is_unicode(model.licence) or not (licence := normalised(model.licence)):
+        raise UserError(f"{what}: licence `{model.licence}` is not an SPDX expression; see spdx.org/licenses")
     if len(folders := sorted({held.path.rpartition("/")[0] for held in files})) > 1:
-        raise UserError(f"acquire.base: files of several folders, {folders[0]} and {folders[1]}; name one of them")
+        raise UserError(f"{what}: files of several folders, {folders[0]} and {folders[1]}; name one of them")
     # Never more than the last part: an address may hold `..`, which would lead out of `target`.
     names = {held.path.rpartition("/")[2]: held for held in files}
     if not any(name.endswith(".safetensors") or name == "tokenizer.json" for name in names):
-        raise UserError(f"acquire.base: {base.path} holds neither a .safetensors file nor tokenizer.json")
+        raise UserError(f"{what}: {model.path} holds neither a .safetensors file nor tokenizer.json")
     for name, held in names.items():
         if _copied(held.place, target / name) != held.sha256:
             raise Refusal(f"{held.path}: changed while it was copied; stop whatever writes there, then build again")
     return BaseRecord(
-        location=base.path,
+        location=model.path,
         version=version_of(tuple(files)),
         licence=licence,
         digest=combined({name: held.sha256 for name, held in names.items()}),

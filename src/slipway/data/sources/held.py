@@ -6,16 +6,16 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Held:
-    """One file that a source, a task, the base or the baseline is made of."""
+    """One file that a source, a task, the base, the teacher or the baseline is made of."""
 
     path: str
-    """Label in messages and ids: path relative to the project, or the `s3://…` or `hf://…` address."""
+    """Label in messages and ids: path relative to the project, or the `s3://…`, `hf://…` or `release://…` address."""
     place: Path
     """Where the bytes lie on this machine."""
     sha256: str
     """As `inputs.lock` says, and as the file was when it was last looked at."""
     version: str | None = None
-    """Commit of a hub repository, version id of an S3 object; None where there is neither."""
+    """Commit of a hub repository, version and manifest digest of a release; None where there is neither."""
 
 
 @dataclass(frozen=True)
@@ -26,4 +26,5 @@ class Inputs:
     """By the source's name; packages, which are no files of ours, are not listed."""
     tasks: dict[str, Held] = field(default_factory=dict)
     base: tuple[Held, ...] = ()
+    teacher: tuple[Held, ...] = ()
     baseline: Held | None = None

@@ -1,7 +1,7 @@
 """`inputs.lock`: what the recipe's inputs held when they were locked. JSON, written by `slipway lock` only.
 
 A package is locked by version and one digest over the `(sha256, path)` lines of its used files in RECORD; any
-other input by path, size and sha256 of every file, and the commit where there is one. What is local is compared
+other input by path, size and sha256 of every file, and the revision where there is one. What is local is compared
 before every build, by its bytes; what is remote is fetched by `acquire`, once, and compared before it is read.
 """
 
@@ -21,13 +21,13 @@ from slipway.settings import PydocsSource
 
 NAME = "inputs.lock"
 FORMAT = 2
-NAMED, ALONE = ("sources", "tasks"), ("base", "baseline")
+NAMED, ALONE = ("sources", "tasks"), ("base", "teacher", "baseline")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 SHOWN = 10
 """Files of one input that are named one by one when many differ."""
 
 Entries = dict[str, dict[str, Any]]
-"""`sources/<name>`, `tasks/<name>`, `base` or `baseline` -> what is locked of it."""
+"""`sources/<name>`, `tasks/<name>`, `base`, `teacher` or `baseline` -> what is locked of it."""
 Note = Callable[[int, int, str], None]
 
 
@@ -110,12 +110,13 @@ def fetch(recipe: Recipe, root: Path, remotes: Mapping[str, wanted.Remote], note
         sources={key.removeprefix("sources/"): files for key, files in held.items() if key.startswith("sources/")},
         tasks={key.removeprefix("tasks/"): files[0] for key, files in held.items() if key.startswith("tasks/")},
         base=held.get("base", ()),
+        teacher=held.get("teacher", ()),
         baseline=held["baseline"][0] if "baseline" in held else None,
     )
 
 
 def _dumped(entries: Entries) -> str:
-    """The lock as JSON: `sources` and `tasks` by name, `base` and `baseline` alone."""
+    """The lock as JSON: `sources` and `tasks` by name, the other parts alone."""
     document: dict[str, Any] = {"lock": FORMAT, "sources": {}}
     for key, entry in entries.items():
         part, _, name = key.partition("/")

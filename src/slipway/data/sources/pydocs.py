@@ -3,7 +3,9 @@
 A document is the docstring of a module, a class, or a function that stands in a module or class. Its text is a
 signature line, a newline and the docstring without its indentation. The name is where the object is defined:
 `numpy._core.fromnumeric.argsort`. When a name is defined again in the same module (a property's setter, an
-`if`/`else`), the later ids end in `~2`, `~3`, …. A file that several packages ship is parsed once.
+`if`/`else`), the later ids end in `~2`, `~3`, …. A file that several packages ship is parsed once. With
+`questions: true` the documents are conversations about the same objects instead (see `questions`), in the same groups:
+of a module that is held out, nothing is asked in training.
 
     def numpy._core.fromnumeric.argsort(a, axis=-1, kind=None)
     Returns the indices that would sort an array.
@@ -16,12 +18,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from slipway.data.documents import Document
+from slipway.data.documents import Document, dumped, text_of
 from slipway.data.sources.docstrings import docstrings
 from slipway.data.sources.documents import BATCH, write_part
 from slipway.data.sources.files import is_unicode
 from slipway.data.sources.licences import licence_of
 from slipway.data.sources.packages import Package, PackageFile, find
+from slipway.data.sources.questions import questions
 from slipway.errors import UserError
 from slipway.records import SourceRecord
 from slipway.settings import PydocsSource
@@ -39,6 +42,7 @@ class _Chunk(NamedTuple):
 
     files: tuple[PackageFile, ...]
     part: Path
+    questions: bool
 
 
 class _Found(NamedTuple):
@@ -48,6 +52,8 @@ class _Found(NamedTuple):
     not_unicode: int = 0
     """Docstrings left out."""
     unreadable: bool = False
+    silent: int = 0
+    """Docstrings that answer no question."""
 
 
 class _Placed(NamedTuple):
@@ -90,7 +96,7 @@ def read(
     Raises:
         Refusal: naming the first file that is not what RECORD says.
     """
-    chunks = _chunks(packages, at)
+    chunks = _chunks(packages, at, source.questions)
     placed: dict[_Key, _Placed] = {}
     for number, (chunk, counts) in enumerate(zip(chunks, spread(_parse, chunks), strict=True)):
         first = 0
@@ -102,11 +108,12 @@ def read(
         files = [placed[item] for item in sorted(package.files.items())]
         skipped["file is not Python of this version"] += sum(file.found.unreadable for file in files)
         skipped["docstring is not valid Unicode"] += sum(file.found.not_unicode for file in files)
+        skipped["docstring answers no question"] += sum(file.found.silent for file in files)
         record = _record(source, package)
         yield record, _documents(record, files, parts)
 
 
-def _chunks(packages: Sequence[Package], at: Path) -> list[_Chunk]:
+def _chunks(packages: Sequence[Package], at: Path, asked: bool) -> list[_Chunk]:
     """The files of all packages, each once, in parts of about equal size."""
     known: set[_Key] = set()
     chunks: list[_Chunk] = []
@@ -120,9 +127,9 @@ def _chunks(packages: Sequence[Package], at: Path) -> list[_Chunk]:
             files.append(package.file(item[0]))
             size += package.sizes.get(item[0], 0)
             if size > CHUNK:
-                chunks.append(_Chunk(tuple(files), at / f"{len(chunks):06d}.arrow"))
+                chunks.append(_Chunk(tuple(files), at / f"{len(chunks):06d}.arrow", asked))
                 files, size = [], 0
-    return [*chunks, _Chunk(tuple(files), at / f"{len(chunks):06d}.arrow")] if files else chunks
+    return [*chunks, _Chunk(tuple(files), at / f"{len(chunks):06d}.arrow", asked)] if files else chunks
 
 
 def _parse(chunk: _Chunk) -> list[_Found]:
@@ -132,14 +139,14 @@ def _parse(chunk: _Chunk) -> list[_Found]:
     collecting = gc.isenabled()
     gc.disable()
     try:
-        write_part(chunk.part, (item for file in chunk.files for item in _described(file, counts)))
+        write_part(chunk.part, (item for file in chunk.files for item in _described(file, counts, chunk.questions)))
     finally:
         if collecting:
             gc.enable()
     return counts
 
 
-def _described(file: PackageFile, counts: list[_Found]) -> Iterator[tuple[Document, str]]:
+def _described(file: PackageFile, counts: list[_Found], asked: bool) -> Iterator[tuple[Document, str]]:
     """Documents of one file, still without the name of their package; appends what it found to `counts`."""
     module = module_name(file.path)
     data = file.read()
@@ -149,14 +156,23 @@ def _described(file: PackageFile, counts: list[_Found]) -> Iterator[tuple[Docume
         counts.append(_Found(0, unreadable=True))
         return
     seen: Counter[str] = Counter()
+    made = silent = 0
     for name, signature, docstring in described:
         text = f"{signature}\n{docstring}"
         if not text.isascii() and not is_unicode(text):
             continue
         seen[name] += 1
         again = f"~{seen[name]}" if seen[name] > 1 else ""
-        yield Document(f"#{name}{again}", text, "", module, None, signature), file.path
-    counts.append(_Found(seen.total(), len(described) - seen.total()))
+        documents = [Document(f"#{name}{again}", text, "", module, None, signature)]
+        if asked:
+            documents = [
+                Document(f"#{name}{again}{mark}", text_of(turns), "", module, None, None, None, "chat", dumped(turns))
+                for mark, turns in questions(name, signature, docstring)
+            ]
+        made += len(documents)
+        silent += not documents
+        yield from ((document, file.path) for document in documents)
+    counts.append(_Found(made, len(described) - seen.total(), silent=silent))
 
 
 class _Parts:

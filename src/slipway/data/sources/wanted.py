@@ -44,7 +44,7 @@ class Remote(Protocol):
 
 # Control characters, line ends, and what Python makes of bytes that are not UTF-8.
 _UNUSABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-# What a causal model and its tokenizer load, and its licence. A pickle or a script of a base is not even fetched.
+# What a causal model and its tokenizer load, and its licence. A pickle or a script beside them is not even fetched.
 _OF_A_BASE = re.compile(
     r"(generation_|tokenizer_)?config\.json|tokenizer\.json|special_tokens_map\.json|added_tokens\.json|vocab\.(json|txt)"
     r"|merges\.txt|chat_template\.jinja|.+\.safetensors|model\.safetensors\.index\.json|LICENSE(\.txt|\.md)?|NOTICE"
@@ -56,7 +56,7 @@ class Want:
     """One path of the recipe."""
 
     part: str
-    """Part of the lock: sources, tasks, base or baseline."""
+    """Part of the lock: sources, tasks, base, teacher or baseline."""
     name: str
     kind: str
     """Key of `SUFFIXES`."""
@@ -87,8 +87,9 @@ def wants(recipe: Recipe) -> list[Want]:
             raise UserError(f"{key}: the name `{twice[0]}` is used twice; give each its own")
     found = [Want("sources", source.name, source.kind, source.path) for source in files]
     found += [Want("tasks", task.name, "task", task.path) for task in recipe.evaluate.files]
-    if recipe.acquire.base:
-        found.append(Want("base", "base", "base", recipe.acquire.base.path))
+    for part, model in (("base", recipe.acquire.base), ("teacher", recipe.acquire.teacher)):
+        if model:
+            found.append(Want(part, part, "base", model.path))
     if recipe.validate_.baseline:
         found.append(Want("baseline", "baseline", "baseline", recipe.validate_.baseline))
     return found
@@ -123,7 +124,7 @@ def listing(want: Want, root: Path, remotes: Mapping[str, Remote]) -> Listing:
         found = Listing(files)
     else:
         found = remote.listing(want.path, suffixes)
-    if want.part == "base":
+    if want.kind == "base":
         found = Listing(_loadable(found.files), found.revision)
     for file in found.files:
         if _UNUSABLE.search(file.path):
@@ -139,7 +140,7 @@ def listing(want: Want, root: Path, remotes: Mapping[str, Remote]) -> Listing:
 
 
 def _loadable(files: tuple[Listed, ...]) -> tuple[Listed, ...]:
-    """Of a base's files those that are loaded; copies of the weights in folders below (`original/`) are left."""
+    """Of a model's files those that are loaded; copies of the weights in folders below (`original/`) are left."""
     kept = [file for file in files if _OF_A_BASE.fullmatch(file.path.rpartition("/")[2])]
     top = min((file.path.count("/") for file in kept), default=0)
     return tuple(file for file in kept if file.path.count("/") == top)

@@ -94,7 +94,8 @@ def take(base: Path, directory: Path, *, chats: bool) -> None:
         if template is None and not special >= set(chat.CONTROL):
             raise UserError(
                 f"{base}: the data holds conversations, but the base model has no chat template, and its tokenizer "
-                f"lacks {' and '.join(chat.CONTROL)} for the one of Slipway; take a base model made for conversations"
+                f"lacks {' and '.join(chat.CONTROL)} for the one of Slipway; take a base model made for "
+                "conversations, or one that Slipway trained with `tokenize.conversations: true`"
             )
         template = template or chat.TEMPLATE
     config.pop("chat_template", None)

@@ -75,7 +75,7 @@ def _make_tokenizer(settings: Tokenize, root: Path) -> None:
     elif settings.vocabulary is None:
         raise UserError("tokenize.vocabulary is missing: the number of tokens of a trained tokenizer, e.g. 8192")
     else:
-        control = chat.CONTROL if chats else ()
+        control = chat.CONTROL if chats or settings.conversations else ()
         tokenizer = bpe.train(_texts(clean, settings.sample_bytes), settings.vocabulary, control)
         bpe.save(tokenizer, directory, chat.TEMPLATE if chats else None)
 

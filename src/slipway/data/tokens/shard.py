@@ -4,7 +4,8 @@ A file is a flat little-endian array of tokens, uint16 while ids fit, for memory
 `.offsets.npy` (int64, where each document starts), `.mask.bin` if anything does not count in the loss (one byte
 per token, 1 counts) and `.pairs.npy` if there are preferences (int64, shape (pairs, 2): number of the chosen and
 of the rejected document). In rows of whole documents a long document is in pieces: `.offsets.npy` then has the
-start of each piece, and `.pieces.npy` the number of its document.
+start of each piece, and `.pieces.npy` the number of its document. `.ids.parquet` has the id of each document by its
+number, that of a preference twice.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ from slipway.errors import Refusal
 BATCH_ROWS = 1024
 BATCH_CHARACTERS = 1_000_000
 """A batch ends at whichever comes first, so that memory does not grow with the data."""
-SUFFIXES = (".bin", ".offsets.npy", ".mask.bin", ".pairs.npy", ".pieces.npy")
+SUFFIXES = (".bin", ".offsets.npy", ".mask.bin", ".pairs.npy", ".pieces.npy", ".ids.parquet")
 
 
 class Job(NamedTuple):
@@ -140,6 +141,9 @@ class _File:
     """One file of tokens being written."""
 
     def __init__(self, stem: str, dtype: str, separator: int) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         self.stem, self.separator = stem, separator
         self.dtype = np.dtype(dtype).newbyteorder("<")
         self.lengths: list[int] = []
@@ -147,9 +151,16 @@ class _File:
         self.tokens = self.bytes = self.learnt = self.learnt_bytes = 0
         self._stream = open(f"{stem}.bin", "wb")  # noqa: SIM115 (closed by `close`)
         self._mask: Any = None
+        self._named = pa.schema([pa.field("id", pa.string(), nullable=False)])
+        # Hardly an id stands twice, so a dictionary would only be built to be thrown away.
+        self._ids = pq.ParquetWriter(f"{stem}.ids.parquet", self._named, compression="zstd", use_dictionary=False)
 
-    def add(self, documents: list[list[_Sequence]]) -> None:
-        """Append sequences, each with its separator."""
+    def add(self, ids: list[str], documents: list[list[_Sequence]]) -> None:
+        """Append the sequences of documents, each with its separator."""
+        import pyarrow as pa
+
+        names = [name for name, document in zip(ids, documents, strict=True) for _ in document]
+        self._ids.write_table(pa.table([pa.array(names, pa.string())], schema=self._named))
         flat = [sequence for document in documents for sequence in document]
         lengths = [len(sequence.tokens.ids) + 1 for sequence in flat]
         ends = np.cumsum(lengths)
@@ -186,6 +197,7 @@ class _File:
     def close(self, row_tokens: int | None) -> Counts:
         """Finish the file, in rows if `row_tokens` is set."""
         self._stream.close()
+        self._ids.close()
         if self._mask:
             self._mask.close()
         lengths = np.array(self.lengths, np.int64)
@@ -226,5 +238,5 @@ def pack(job: Job) -> list[Counts]:
         if file.tokens >= job.shard_tokens:
             done.append(file.close(job.row_tokens))
             file = _File(f"{job.target}{len(done):05d}", job.dtype, codec.separator)
-        file.add(list(_sequences(codec, rows)))
+        file.add([row.id for row in rows], list(_sequences(codec, rows)))
     return [*done, file.close(job.row_tokens)]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from slipway.model.objectives.base import Batches, Loss, Objective
 from slipway.settings import Train
+from slipway.settings import objective as wanted
 
 __all__ = ["Batches", "Loss", "Objective", "choose"]
 
@@ -20,12 +21,13 @@ def choose(settings: Train, seed: int, tokens: Path, teacher: Path) -> Objective
     from slipway.model.objectives.sft import Sft
     from slipway.model.objectives.simpo import Simpo
 
-    if settings.objective.kind == "distill":
-        return Distill(settings, seed, tokens, teacher)
-    known: dict[str, type[Pretrain | Sft | Dpo | Simpo]] = {
-        "pretrain": Pretrain,
-        "sft": Sft,
-        "dpo": Dpo,
-        "simpo": Simpo,
-    }
-    return known[settings.objective.kind](settings, seed, tokens)
+    match settings.objective:
+        case wanted.Distill() as objective:
+            return Distill(settings, objective, seed, tokens=tokens, teacher=teacher)
+        case wanted.Dpo() as objective:
+            return Dpo(settings, objective, seed, tokens)
+        case wanted.Simpo() as objective:
+            return Simpo(settings, objective, seed, tokens)
+        case wanted.Sft():
+            return Sft(settings, seed, tokens)
+    return Pretrain(settings, seed, tokens)

@@ -34,10 +34,16 @@ class Objective(Protocol):
 
     unit: str
     """What the loss is a mean over: `token` or `pair`."""
-    train: Batches
-    held_out: Batches
     bits_per_byte: float | None
     """Factor from validation loss to bits per byte of text; None where the loss is of no text."""
+
+    @property
+    def train(self) -> Batches:
+        """What is learnt."""
+
+    @property
+    def held_out(self) -> Batches:
+        """What validation reads."""
 
     def begin(self, forward: Forward, device: torch.device) -> None:
         """Once, with the starting weights, before the first step or before a checkpoint is restored."""

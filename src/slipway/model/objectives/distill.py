@@ -20,10 +20,9 @@ from slipway.settings import Train
 class Distill(Pretrain):
     """weight * T² KL(teacher || student) + (1 - weight) * cross-entropy, per token that counts."""
 
-    def __init__(self, settings: Train, seed: int, tokens: Path, teacher: Path) -> None:
+    def __init__(self, settings: Train, objective: Settings, seed: int, *, tokens: Path, teacher: Path) -> None:
         super().__init__(settings, seed, tokens)
-        assert isinstance(settings.objective, Settings)
-        self._settings = settings.objective
+        self._settings = objective
         check_base(teacher, tokens, settings.sequence_length, "acquire.teacher")
         self._directory = teacher
         self._teacher: Any = None

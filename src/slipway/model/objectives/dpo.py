@@ -24,10 +24,9 @@ AT_ONCE = 8
 class Dpo(Preference):
     """-log sigmoid(beta * (how much more the policy prefers the chosen answer than the reference does))."""
 
-    def __init__(self, settings: Train, seed: int, tokens: Path) -> None:
+    def __init__(self, settings: Train, objective: Settings, seed: int, tokens: Path) -> None:
         super().__init__(settings, seed, tokens)
-        assert isinstance(settings.objective, Settings)
-        self._settings = settings.objective
+        self._settings = objective
         self._reference: dict[bool, torch.Tensor] = {}
 
     @torch.no_grad()
@@ -47,7 +46,7 @@ class Dpo(Preference):
 
 
 def _margins(forward: Forward, pairs: Pairs, device: torch.device) -> Any:
-    """log p(chosen) - log p(rejected) under the reference, for every pair."""
+    """Log p(chosen) - log p(rejected) under the reference, for every pair."""
     parts = []
     for start in range(0, len(pairs), AT_ONCE):
         batch = pairs.take(list(range(start, min(start + AT_ONCE, len(pairs))))).to(device)

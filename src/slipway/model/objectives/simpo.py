@@ -15,10 +15,9 @@ from slipway.settings import Train
 class Simpo(Preference):
     """-log sigmoid(beta * (mean log p of chosen - mean log p of rejected) - margin), means per token."""
 
-    def __init__(self, settings: Train, seed: int, tokens: Path) -> None:
+    def __init__(self, settings: Train, objective: Settings, seed: int, tokens: Path) -> None:
         super().__init__(settings, seed, tokens)
-        assert isinstance(settings.objective, Settings)
-        self._settings = settings.objective
+        self._settings = objective
 
     def loss(self, forward: Forward, batch: PairBatch, divisor: float) -> Loss:
         scored = answers(forward, batch)

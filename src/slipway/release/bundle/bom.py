@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from cyclonedx.model.license import License
 
 MODEL = "model"
+APPROACHES = {"pretrain": "self-supervised", "distill": "self-supervised"}
+"""Objectives that learn from plain text; the others learn from answers that people or models gave."""
 
 
 def _licences(expression: str | None, words: str | None = None) -> "list[License]":
@@ -98,7 +100,7 @@ def _model_card(material: Material) -> dict[str, Any]:
     return {
         "bom-ref": "model-card",
         "modelParameters": {
-            "approach": {"type": "self-supervised"},
+            "approach": {"type": APPROACHES.get(material.train.objective, "supervised")},
             "task": "text-generation",
             "architectureFamily": "transformer",
             "modelArchitecture": str(material.architecture.get("model_type", "unknown")),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slipway.records import EvaluateReport, Measure, PrepareReport, Probe, ValidateReport
-from slipway.release.bundle import licence
+from slipway.release.bundle import licence, training
 from slipway.release.bundle.claims import claims
 from slipway.release.bundle.material import Material
 from slipway.release.bundle.render import interval, markdown, share
@@ -132,4 +132,8 @@ def render(material: Material) -> str:
         statuses=statuses(material.contract),
         asked=asked(material.prepare),
         residual=residual(material.prepare),
+        architecture=training.architecture(material),
+        parameters=training.parameters(material),
+        training=training.rows(material),
+        compute=training.compute(material),
     )

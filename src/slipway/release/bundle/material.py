@@ -28,11 +28,12 @@ STAGES = ("acquire", "validate", "prepare", "tokenize", "train", "evaluate", "sa
 
 @dataclass(frozen=True)
 class Point:
-    """One line of the training log: step and losses in nats per token."""
+    """One line of the training log: step, losses in the unit of the objective, learning rate."""
 
     step: int
     loss: float
     validation_loss: float | None
+    learning_rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def _curve(path: Path) -> tuple[Point, ...]:
     for index, line in enumerate(path.read_text("utf-8").splitlines(), 1):
         try:
             entry = json.loads(line)
-            points.append(Point(entry["step"], entry["loss"], entry["validation_loss"]))
+            points.append(Point(entry["step"], entry["loss"], entry["validation_loss"], entry.get("learning_rate")))
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{path}, line {index}: not a line of a training log ({error!r}); rebuild `train`"

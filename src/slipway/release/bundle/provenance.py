@@ -39,7 +39,7 @@ def _resolved(material: Material, recipe_text: str) -> list[dict[str, Any]]:
 
 
 def _stages(material: Material) -> list[dict[str, Any]]:
-    return [
+    rows: list[dict[str, Any]] = [
         {
             "name": f"records/{stage}.json",
             "digest": {"sha256": sha256_bytes(record.to_json().encode())},
@@ -47,6 +47,11 @@ def _stages(material: Material) -> list[dict[str, Any]]:
         }
         for stage, record in material.records.items()
     ]
+    for row in rows:
+        if row["annotations"]["stage"] == "train":
+            # Step and digest of each: what somebody who computes a stretch again compares with.
+            row["annotations"]["checkpoints"] = [[step, digest] for step, digest in material.train.checkpoints]
+    return rows
 
 
 def validate(statement: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from slipway import page
 from slipway.page import Section, digest, number, table, verdict
+from slipway.release.bundle import training
 from slipway.release.bundle.card import NAMES, ranked, safety_rows
 from slipway.release.bundle.claims import claims
 from slipway.release.bundle.material import Material, Point
@@ -111,19 +112,34 @@ def _training(material: Material) -> Section:
     train, curve = material.train, material.curve
     validated = [(p.step, p.validation_loss) for p in curve if p.validation_loss is not None]
     series = {"training": _thin(curve)} | ({"validation": validated} if validated else {})
-    body = page.lines(series, "step", "loss, nats per token") if curve else page.paragraph("The training log is empty.")
+    body = (
+        page.lines(series, "step", f"loss, {training.unit(train)}")
+        if curve
+        else page.paragraph("The training log is empty.")
+    )
     body += page.facts(
         [
             ("steps", train.steps),
             ("step of the weights", train.best_step),
             ("tokens seen", train.tokens_seen),
+            ("training loss", train.train_loss),
             ("validation loss", train.validation_loss),
+            ("gap", train.gap),
             ("stopped early", "yes" if train.stopped_early else "no"),
         ]
     )
+    body += _rate(curve)
     size = math.ceil(len(curve) / 250) or 1
     note = f" Each point of the training line is the mean of {size} logged steps." if size > 1 else ""
-    return Section("Learning curve", body, f"Mean loss per token while training.{note}")
+    told: list[list[page.Cell]] = [list(row) for row in (*training.rows(material), *training.compute(material))]
+    body += page.fold("How it was trained", table(["", ""], told))
+    return Section("Learning curve", body, f"Mean loss while training.{note}")
+
+
+def _rate(curve: tuple[Point, ...]) -> Markup:
+    points = [(float(p.step), p.learning_rate) for p in curve if p.learning_rate is not None]
+    every = math.ceil(len(points) / 250) or 1
+    return page.lines({"learning rate": points[::every]}, "step", "learning rate") if points else Markup("")
 
 
 def _safety(material: Material) -> Section:
