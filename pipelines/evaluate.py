@@ -5,7 +5,7 @@ from slipway.chat import check_tokenizer
 from slipway.evaluation.documents import read_documents, read_texts
 from slipway.evaluation.tasks import file
 from slipway.files import combined, sha256_file
-from slipway.model.load import load
+from slipway.model.load import load, weights_digest
 from slipway.records import EvaluateReport
 from slipway.shards import shards
 
@@ -38,7 +38,7 @@ def main(frame: Frame) -> EvaluateReport:
         train,
         recipe.evaluate,
         recipe.seed,
-        weights_sha256=sha256_file(root / "models/trained/model.safetensors"),
+        weights_sha256=weights_digest(root / "models/trained"),
         test_sha256=combined(held_out),
         files=tasks,
         base=Base(start.digest, lambda: scorer("base")) if start else None,

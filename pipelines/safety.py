@@ -2,8 +2,7 @@
 
 from pipelines.frame import Frame, run
 from slipway.chat import check_tokenizer
-from slipway.files import sha256_file
-from slipway.model.load import load
+from slipway.model.load import load, weights_digest
 from slipway.records import SafetyReport
 from slipway.safety import battery
 
@@ -25,7 +24,7 @@ def main(frame: Frame) -> SafetyReport:
         battery.read_material(root / "data/clean"),
         recipe.safety,
         recipe.seed,
-        weights_sha256=sha256_file(root / "models/trained/model.safetensors"),
+        weights_sha256=weights_digest(root / "models/trained"),
         talks=tokenizer.chat_template is not None,
         say=frame.progress,
     )

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from pipelines.frame import Frame, run
 from slipway.adapters.tracking import metric_sink
-from slipway.files import combined
 from slipway.model import ranks
-from slipway.model.told import Places, Told, quiet
+from slipway.model.told import Places, Told, inputs_digest, quiet
 from slipway.records import TrainReport, read_record
 
 
@@ -22,16 +21,8 @@ def _say(text: str) -> None:
 
 def _inputs(root: Path) -> str:
     """Digest of all that training reads: tokens, tokenizer, base and teacher."""
-    stages = {"tokenize": ("data/tokens/", "models/tokenizer/"), "acquire": ("models/base/", "models/teacher/")}
-    made = {stage: read_record(root / "reports" / f"{stage}.json").outputs for stage in stages}
-    return combined(
-        {
-            path: sha
-            for stage, outputs in made.items()
-            for path, sha in outputs.items()
-            if path.startswith(stages[stage])
-        }
-    )
+    made = [read_record(root / "reports" / f"{stage}.json").outputs for stage in ("acquire", "tokenize")]
+    return inputs_digest(made[0] | made[1])
 
 
 def _places(root: Path) -> Places:

@@ -48,9 +48,7 @@ def test_the_page_says_what_this_run_and_all_runs_cost(counted):
         assert words in text
     assert "| Cost | no price in the recipe |" in ledger.render(project_ledger(counted.root, None))
     shown = ledger.line(project_ledger(counted.root, PRICE))
-    assert shown == (
-        "3 attempts (2 of this run), 3 device-hours, 192 tokens, MFU 17.8 %, energy unknown, cost 6.00 EUR"
-    )
+    assert shown == ("3 attempts (2 of this run), 3 device-hours, 192 tokens, MFU 17.8 %, energy unknown, 6.00 EUR")
 
 
 def test_a_run_that_no_attempt_tells_of_is_unknown_and_not_free(site):

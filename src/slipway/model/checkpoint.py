@@ -21,10 +21,10 @@ import torch
 from slipway.errors import UserError
 from slipway.files import sha256_bytes, sha256_file
 from slipway.model import sharded
+from slipway.model.kept import MANIFEST, RELEASED, step_name
 from slipway.model.parallel import World
 from slipway.settings import Keep
 
-MANIFEST = "manifest.json"
 STATE = "state.json"
 Tensors = dict[str, torch.Tensor]
 
@@ -66,7 +66,7 @@ class Checkpoints:
 
     def path(self, step: int) -> Path:
         """Where the checkpoint of a step lies."""
-        return self.directory / f"step-{step:06d}"
+        return self.directory / step_name(step)
 
     def steps(self) -> list[int]:
         """Steps of the checkpoints at hand, valid or not, ascending."""
@@ -75,11 +75,10 @@ class Checkpoints:
     def begin(self, *, fresh: bool = False) -> None:
         """Make room: leftovers of a killed write go, and with `fresh` everything of an earlier run."""
         if self._world.first:
-            if fresh and self.directory.exists():
-                shutil.rmtree(self.directory)
             self.directory.mkdir(parents=True, exist_ok=True)
-            for leftover in self.directory.glob(".partial-*"):
-                shutil.rmtree(leftover)
+            for pattern in (".partial-*", "step-*") if fresh else (".partial-*",):
+                for leftover in self.directory.glob(pattern):
+                    shutil.rmtree(leftover)
         self._world.told(None)
 
     def save(self, step: int, tensors: Tensors, state: dict[str, Any], best_step: int) -> None:
@@ -213,11 +212,11 @@ class Checkpoints:
         return None
 
     def finish(self) -> None:
-        """Drop the checkpoints of other runs, which nobody will resume.
+        """Drop the checkpoints of other runs, which nobody will resume, unless their model is released.
 
         This run's own stay: a kill before its results are in DVC's cache must not cost the training.
         """
         if self._world.first:
             for other in self._root.iterdir():
-                if other.is_dir() and other != self.directory:
+                if other.is_dir() and other != self.directory and not (other / RELEASED).exists():
                     shutil.rmtree(other)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway.errors import UserError
+from slipway.files import sha256_file
 
 
 def _refuse_foreign(directory: Path) -> None:
@@ -15,6 +16,12 @@ def _refuse_foreign(directory: Path) -> None:
         raise UserError(f"{config}: `auto_map` asks for code that comes with the model; Slipway runs none")
     if not any(directory.glob("*.safetensors")):
         raise UserError(f"{directory}: no safetensors; weights in other formats are not loaded, for they can run code")
+
+
+def weights_digest(directory: Path) -> str:
+    """sha256 of the weights' one file, or of the index that lists them."""
+    index = directory / "model.safetensors.index.json"
+    return sha256_file(index if index.is_file() else directory / "model.safetensors")
 
 
 def load(directory: str | Path, tokenizer: str | Path | None = None) -> tuple[Any, Any]:

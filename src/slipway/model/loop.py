@@ -41,6 +41,7 @@ class _Speed:
     flops_per_token: int
     peak: float
     first: int
+    last: int
     places: int
     began: float
 
@@ -48,7 +49,7 @@ class _Speed:
         """Tokens per second, share of the measured peak, seconds left."""
         seconds = time.perf_counter() - self.began
         speed = (run.state.places - self.places) / seconds
-        left = (run.settings.steps - run.state.step) * seconds / (run.state.step - self.first)
+        left = (self.last - run.state.step) * seconds / (run.state.step - self.first)
         return speed, speed * self.flops_per_token / self.peak, left
 
 
@@ -64,8 +65,9 @@ def iterate(run: Run, told: Told, meter: Meter, peak: float, until: int | None =
     """
     settings, state = run.settings, run.state
     every = max(1, settings.steps // LOG_LINES)
-    clock = _Speed(run.flops.per_token, peak, state.step, state.places, time.perf_counter())
-    while not state.finished and (until is None or state.step < until):
+    last = settings.steps if until is None else until
+    clock = _Speed(run.flops.per_token, peak, state.step, last, state.places, time.perf_counter())
+    while not state.finished and state.step < last:
         before = state.places
         loss, norm = run.advance()
         rate = run.update()
@@ -82,5 +84,5 @@ def iterate(run: Run, told: Told, meter: Meter, peak: float, until: int | None =
         elif run.setting.checkpoints.failed():
             run.settle()
         note = f"loss {loss:.3f}, {speed:,.0f} tokens/s, MFU {share:.0%}, {left:.0f} s left"
-        told.progress(state.step, settings.steps, note)
+        told.progress(state.step, last, note)
     run.settle()

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from slipway.errors import UserError
-from slipway.files import combined, digests, sha256_bytes, sha256_file
+from slipway.files import combined, digests, sha256_bytes
 from slipway.model.device import Device
 from slipway.model.parallel import World
 from slipway.settings import Train
@@ -42,7 +42,13 @@ def gathered(model: Any, world: World) -> dict[str, torch.Tensor] | None:
 
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     found: dict[str, Any] = get_model_state_dict(model, options=options)
-    return found
+    return _untied(model, found)
+
+
+def _untied(model: Any, weights: dict[str, Any]) -> dict[str, Any]:
+    """Each tensor once: a head that is tied to the embedding goes by the embedding's name, as transformers saves it."""
+    own = {name for name, _ in model.named_parameters()} | {name for name, _ in model.named_buffers()}
+    return {name: tensor for name, tensor in weights.items() if name in own}
 
 
 def write_model(
@@ -72,9 +78,8 @@ def write_model(
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         if dtype != torch.float32:
-            weights = {
-                n: t.to(dtype) if t.is_floating_point() else t for n, t in (weights or model.state_dict()).items()
-            }
+            whole = weights or _untied(model, model.state_dict())
+            weights = {name: t.to(dtype) if t.is_floating_point() else t for name, t in whole.items()}
             model.config.dtype = dtype
         model.save_pretrained(temporary, state_dict=weights, max_shard_size=SHARD_BYTES)
         for file in temporary.iterdir():
@@ -85,12 +90,6 @@ def write_model(
         shutil.rmtree(temporary, ignore_errors=True)
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{directory}: the model could not be written: {reason}; free some disk space") from error
-
-
-def weights_digest(directory: Path) -> str:
-    """sha256 of the weights' one file, or of the index that lists them."""
-    index = directory / "model.safetensors.index.json"
-    return sha256_file(index if index.is_file() else directory / "model.safetensors")
 
 
 def to_jsonl(lines: list[dict[str, Any]]) -> str:

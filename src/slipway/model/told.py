@@ -1,9 +1,19 @@
 """Where a run reads and writes, and where it tells how it goes. Imports nothing heavy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from slipway.files import combined
+
+INPUTS = ("data/tokens/", "models/tokenizer/", "models/base/", "models/teacher/")
+"""Folders of a project whose content makes a run what it is."""
+
+
+def inputs_digest(files: Mapping[str, str]) -> str:
+    """One digest of all that a run is made from, of files given as path -> sha256; others are passed over."""
+    return combined({path: sha for path, sha in files.items() if path.startswith(INPUTS)})
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,13 @@ class Meter(Protocol):
 
     def add(self, tokens: int, flops: int) -> None:
         """A step was done."""
+
+
+class Uncounted:
+    """A meter that keeps nothing."""
+
+    def add(self, tokens: int, flops: int) -> None:
+        """Nothing."""
 
 
 def quiet(*_: Any) -> None:

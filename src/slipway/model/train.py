@@ -16,14 +16,15 @@ from slipway.model import device as devices
 from slipway.model import parallel
 from slipway.model.checkpoint import Checkpoints
 from slipway.model.ledger import Attempt
+from slipway.model.load import weights_digest
 from slipway.model.loop import iterate
 from slipway.model.lora import describe
 from slipway.model.objectives import choose
-from slipway.model.outcome import gathered, run_key, to_jsonl, weights_digest, write_model
+from slipway.model.outcome import gathered, run_key, to_jsonl, write_model
 from slipway.model.preflight import preflight
 from slipway.model.run import Run, Setting
 from slipway.model.start import finished, prepare
-from slipway.model.told import Meter, Places, Told
+from slipway.model.told import Meter, Places, Told, Uncounted
 from slipway.records import TrainReport
 from slipway.settings import Train
 
@@ -99,19 +100,12 @@ def train(
         parallel.leave(world)
 
 
-class _Silent:
-    """The meter of ranks other than the first, which counts for all."""
-
-    def add(self, tokens: int, flops: int) -> None:
-        """Nothing."""
-
-
 @contextmanager
 def _counted(run: Run, ledger: Path, key: str, name: str, peak: float) -> Iterator[Meter]:
     """An entry in the ledger for this attempt, however it ends."""
     setting = run.setting
     if not setting.world.first:
-        yield _Silent()
+        yield Uncounted()  # the first counts for all
         return
     attempt = Attempt.begin(
         ledger, key=key, recipe=name, device=setting.device.name, devices=setting.world.size, peak_flops=peak

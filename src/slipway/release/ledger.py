@@ -91,11 +91,11 @@ def line(report: LedgerReport) -> str:
     """The ledger in one line, for a terminal."""
     total = report.all_runs
     parts = [
-        f"{total.attempts} attempts ({report.this_run.attempts} of this run)",
+        f"{total.attempts} attempt{'' if total.attempts == 1 else 's'} ({report.this_run.attempts} of this run)",
         f"{number(total.device_hours)} device-hours",
         f"{number(total.tokens)} tokens",
         f"MFU {_mfu(total)}",
         f"energy {_energy(total)}",
-        f"cost {_cost(total)}",
+        _cost(total),
     ]
     return ", ".join(parts)
