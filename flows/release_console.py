@@ -31,7 +31,8 @@ def line(name: str, result: dict) -> str:
             f"{result['sent']} files sent, {result['copied']} copied in the store, {result['present']} there already"
         )
         damaged = "".join(f"; damaged in the store, sent instead: {key}" for key in result["damaged"])
-        return f"{counts}{damaged}; channel {result['pointer']}"
+        also = f"; {result['checkpoints']}" if "checkpoints" in result else ""
+        return f"{counts}{damaged}{also}; channel {result['pointer']}"
     return f"{result['files']} files read back, every byte as signed"
 
 

@@ -13,9 +13,10 @@ from typing import Any
 
 from slipway.adapters.store import LocalStore, S3Store, open_store
 from slipway.errors import Refusal
+from slipway.model import kept
 from slipway.recipe import Recipe, load
-from slipway.records import project_ledger
-from slipway.release import approval, gate, keys, ledger, sealing, statement
+from slipway.records import TrainReport, project_ledger, read_report
+from slipway.release import approval, checkpoints, gate, keys, ledger, sealing, statement
 from slipway.release import publish as publishing
 from slipway.release import verify as verifying
 from slipway.release.bundle import manifest
@@ -23,6 +24,9 @@ from slipway.release.claim import Claim, claim_version
 from slipway.release.journal import Journal, release_lock
 
 __all__ = ["STEPS", "Context", "done", "open_context", "perform", "release_lock", "rescan", "reverify", "spent"]
+
+CHECKPOINTS = Path(".slipway", "checkpoints")
+"""Where training keeps its own, in the project."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +112,30 @@ def register(context: Context) -> dict[str, Any]:
 
 
 def publish(context: Context) -> dict[str, Any]:
-    """Bring the signed directory into the store and move the channel."""
+    """Bring the signed directory into the store and move the channel; the run's checkpoints go before, if asked for."""
     claim, policy = _claim(context), context.recipe.release
     staged, name, days = sealing.staged_directory(context.journal.folder, claim), policy.channel, policy.expires_days
-    return publishing.publish(
+    extra = {"checkpoints": _checkpoints(context)} if policy.checkpoints else {}
+    published = publishing.publish(
         context.store, claim, LocalStore(staged), context.private_key, channel=name, expires_days=days
-    ).model_dump(mode="json")
+    )
+    kept.mark(context.root / CHECKPOINTS, _trained(context).run_key, claim.name)
+    return published.model_dump(mode="json") | extra
+
+
+def _trained(context: Context) -> TrainReport:
+    """What the bundle says of its training."""
+    found: TrainReport = read_report(context.bundle / "records" / "train.json")
+    return found
+
+
+def _checkpoints(context: Context) -> str:
+    """Bring the checkpoints of the bundle's run that are whole and at hand into the store; how many of how many."""
+    report = _trained(context)
+    work = context.root / CHECKPOINTS / report.run_key
+    at_hand = {digest: at for step, digest in report.checkpoints if (at := kept.find([work], step, digest)[0])}
+    new = checkpoints.send(context.store, at_hand)
+    return f"{len(at_hand)} of {len(report.checkpoints)} checkpoints in the store, {new} of them new"
 
 
 def verify(context: Context) -> dict[str, Any]:

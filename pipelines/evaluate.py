@@ -55,15 +55,16 @@ def _say(report: EvaluateReport) -> None:
     if report.answers:
         print(f"answers: {report.answers.value:.3f} bits per byte, given what was said before", flush=True)
     if base := report.base:
-        for what, measure in {
+        figures = {
             "base": base.bits_per_byte,
             "model minus base": base.bits_per_byte_difference,
             f"answers of the base ({base.answers_form})": base.answers,
             "answers, model minus base": base.answers_difference,
-        }.items():
-            if measure:
-                span = "" if measure.low is None else f" ({measure.low:.3f} to {measure.high:.3f})"
-                print(f"{what}: {measure.value:.3f} bits per byte{span}", flush=True)
+        }
+        for what, figure in figures.items():
+            if figure:
+                span = "" if figure.low is None else f" ({figure.low:.3f} to {figure.high:.3f})"
+                print(f"{what}: {figure.value:.3f} bits per byte{span}", flush=True)
     for name, choice in report.choices.items():
         print(f"{name}: {choice.accuracy.value:.1%} right, chance {choice.chance:.0%}", flush=True)
     for name, reason in report.choices_left_out.items():

@@ -8,7 +8,7 @@ import torch
 
 from slipway.errors import UserError
 from slipway.model.data import IGNORED, Batch, Tokens
-from tests.model.conftest import write_index, write_tokens
+from tests.model.conftest import conversations, write_documents, write_index, write_tokens
 
 
 def same(one: Batch, other: Batch) -> bool:
@@ -110,6 +110,36 @@ def test_rows_of_whole_documents_begin_after_a_separator(tmp_path: Path) -> None
         assert sorted(batch.labels.tolist()) == [[1, 2, 3, 0], [4, 0, 5, 0], [6, 0, IGNORED, IGNORED]]
     with pytest.raises(UserError, match=r"rows of 4 tokens.*sequence_length is 8"):
         Tokens(tmp_path, "train", 8, seed=1)
+
+
+@pytest.mark.parametrize("row_tokens", [None, 8])
+def test_positions_begin_again_at_the_separator_before_each_document(tmp_path: Path, row_tokens: int | None) -> None:
+    documents = [([n, n, n, 0], [1] * 4) for n in range(1, 13)]
+    write_documents(tmp_path, {"train": documents}, row_tokens=row_tokens)
+    data = Tokens(tmp_path, "train", 8, seed=1, document_mask=True)
+    for step in range(1, 2 * data.rows):
+        rows, _, positions = data.batch(step, 1)
+        assert positions is not None
+        place = 0
+        for token, position in zip(rows[0, :8].tolist(), positions[0].tolist(), strict=True):
+            place = 0 if token == 0 else place
+            assert position == place
+            place += 1
+
+
+def test_parts_hold_the_positions_of_their_rows(tmp_path: Path) -> None:
+    write_documents(tmp_path, {"train": conversations(20, 1)})
+    batch = Tokens(tmp_path, "train", 16, seed=1, document_mask=True).batch(1, 5)
+    parts = batch.split(2)
+    assert [len(part.rows) for part in parts] == [2, 2, 1]
+    for number in range(3):
+        assert torch.equal(torch.cat([part[number] for part in parts]), batch[number])
+
+
+def test_a_sample_reaches_further_where_little_counts(tmp_path: Path) -> None:
+    silent = [(tokens, [0] * len(tokens)) for tokens, _ in conversations(40, 1)]
+    write_documents(tmp_path, {"train": [*silent, *conversations(1, 2), *silent[:3]]})
+    assert Tokens(tmp_path, "train", 8, seed=1).sample(1).units > 0
 
 
 def test_preference_pairs_are_not_trained_on_as_text(tmp_path: Path) -> None:

@@ -7,15 +7,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from slipway.files import sha256_file
 from slipway.model.checkpoint import Checkpoints
 from slipway.model.told import Told
 from slipway.model.train import train
-from tests.model.conftest import places, settings
+from slipway.settings import Train
+from tests.model.conftest import ARCHITECTURE, places, settings
 
 RECIPE = settings(steps=40)
+LARGE = settings(
+    architecture=ARCHITECTURE | {"hidden_size": 64, "intermediate_size": 1024},
+    steps=90,
+    validate_every=20,
+    checkpoint_every=2,
+)
+"""Writing a checkpoint takes about as long as a step."""
+KILLS = 20
 CHILD = """
 import json, os, random, resource, signal, sys, time
 from pathlib import Path
@@ -40,12 +47,17 @@ for kill in range(kills):
     reader, writer = os.pipe()
     pid = os.fork()
     if not pid:
-        # Slow enough that the last kill still meets a run that is not finished.
-        work(lambda done, total, note: (os.write(writer, b"x"), time.sleep(0.02)))
+        work(lambda done, total, note: os.write(writer, b"x"))
         os._exit(0)
     os.close(writer)
-    os.read(reader, 1)  # it has begun, or ended
-    time.sleep(random.Random(kill).uniform(0, 0.1))
+    chance = random.Random(kill)
+    if kill % 4 == 3:
+        time.sleep(chance.uniform(0, 0.5))  # before its first step
+    else:
+        for _ in range(chance.randint(1, 4)):
+            os.read(reader, 1)  # a step was done; a checkpoint may be in the making
+        time.sleep(chance.uniform(0, 0.02))
+    os.close(reader)
     os.kill(pid, signal.SIGKILL)
     print("killed", os.waitpid(pid, 0)[1], sorted(p.name for p in root.glob("work/*/*")), flush=True)
 if limit:
@@ -56,39 +68,37 @@ if limit:
 """
 
 
-def child(root: Path, tokens: Path, kills: int = 0, limit: int = 0) -> subprocess.CompletedProcess[str]:
-    values = [json.dumps(value) for value in (kills, limit, RECIPE.model_dump(mode="json"))]
+def child(root: Path, tokens: Path, recipe: Train, kills: int = 0, limit: int = 0) -> subprocess.CompletedProcess[str]:
+    values = [json.dumps(value) for value in (kills, limit, recipe.model_dump(mode="json"))]
     command = [sys.executable, "-c", CHILD, str(root), str(tokens), *values]
     environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
 
 
-def run(root: Path, tokens: Path) -> tuple[dict[str, str], list[str]]:
+def run(root: Path, tokens: Path, recipe: Train) -> tuple[dict[str, str], list[str]]:
     """Train to the end in `root`; digests of what comes out, and what was said."""
     said: list[str] = []
-    train(RECIPE, 7, places=places(root, tokens), inputs_digest="t", told=Told(say=said.append))
+    train(recipe, 7, places=places(root, tokens), inputs_digest="t", told=Told(say=said.append))
     return {p.name: sha256_file(p) for p in [*(root / "trained").iterdir(), root / "log.jsonl"]}, said
 
 
-@pytest.fixture(scope="module")
-def expected(tokens: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return run(tmp_path_factory.mktemp("expected"), tokens)[0]
-
-
-def test_killed_at_random_moments_and_resumed_gives_the_same_bytes(
-    tokens: Path, tmp_path: Path, expected: dict[str, str]
-) -> None:
-    result = child(tmp_path, tokens, kills=6)
+def test_killed_at_random_moments_and_resumed_gives_the_same_bytes(tokens: Path, tmp_path: Path) -> None:
+    expected, _ = run(tmp_path / "straight", tokens, LARGE)
+    root = tmp_path / "killed"
+    result = child(root, tokens, LARGE, kills=KILLS)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.count("killed 9 ") == 6, result.stdout
-    found, said = run(tmp_path, tokens)
+    assert result.stdout.count("killed 9 ") == KILLS, result.stdout
+    assert ".partial-" in result.stdout, result.stdout  # some were inside a write
+    found, said = run(root, tokens, LARGE)
     assert "resumed after step" in said[-1]
     assert found == expected
-    assert not list((tmp_path / "work").glob("*/.partial-*"))
+    assert not list((root / "work").glob("*/.*"))
 
 
-def test_a_full_disk_leaves_the_last_good_checkpoint(tokens: Path, tmp_path: Path, expected: dict[str, str]) -> None:
-    result = child(tmp_path, tokens, limit=10_000)
+def test_a_full_disk_leaves_the_last_good_checkpoint(tokens: Path, tmp_path: Path) -> None:
+    expected, _ = run(tmp_path / "straight", tokens, RECIPE)
+    root = tmp_path / "full"
+    result = child(root, tokens, RECIPE, limit=10_000)
     assert result.returncode == 1
     # A checkpoint is written while training goes on, so that of step 6 may still have met the old limit.
     failed, whole = re.findall(r"of step (\d+) (?:could not be written|is whole)", result.stderr)
@@ -96,9 +106,9 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tokens: Path, tmp_path: Pat
     assert "File too large" in result.stderr
     assert "Free some disk space and run again" in result.stderr
     assert "Traceback" not in result.stderr
-    (directory,) = (tmp_path / "work").iterdir()
+    (directory,) = (root / "work").iterdir()
     assert not list(directory.glob(".partial-*"))
-    assert Checkpoints(tmp_path / "work", directory.name, print).steps()[-1] == int(whole)
-    found, said = run(tmp_path, tokens)
+    assert Checkpoints(root / "work", directory.name, print).steps()[-1] == int(whole)
+    found, said = run(root, tokens, RECIPE)
     assert said == [f"resumed after step {whole} of 40"]
     assert found == expected

@@ -1,99 +1,101 @@
-"""The chunked loss equals the model's own, and is not used where it would not."""
+"""Losses over a vocabulary, walked in chunks, equal torch's own on full logits; gradients too."""
 
 import pytest
 import torch
 from torch.nn import functional
 
 from slipway.model import loss as module
-from slipway.model.build import build
-from slipway.model.data import IGNORED
-from slipway.model.loss import LinearCrossEntropy, make_loss
-from tests.model.conftest import ARCHITECTURE
+from slipway.model.loss import LinearCrossEntropy, LinearDivergence, token_nats
 
-SMALL = {
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 2,
-}
+N = 2 * module.CHUNK["cpu"] + 7
 
 
-def test_value_and_gradients_equal_those_of_torch() -> None:
+def drawn(vocabulary: int = 40) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)
-    n = 2 * module.CHUNK + 7
-    hidden, weight = torch.randn(n, 16, requires_grad=True), torch.randn(40, 16, requires_grad=True)
-    labels = torch.randint(0, 40, (n,))
-    ours = LinearCrossEntropy.apply(hidden, weight, labels)
-    ours.backward()
-    found = ours.item(), hidden.grad, weight.grad
-    hidden.grad = weight.grad = None
-    theirs = functional.cross_entropy(hidden @ weight.T, labels)
-    theirs.backward()
-    assert found[0] == pytest.approx(theirs.item(), rel=1e-5)
-    torch.testing.assert_close(found[1], hidden.grad, rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(found[2], weight.grad, rtol=1e-4, atol=1e-6)
+    hidden, weight = torch.randn(N, 16, requires_grad=True), torch.randn(vocabulary, 16, requires_grad=True)
+    return hidden, weight, torch.randint(0, vocabulary, (N,))
+
+
+def check(ours: torch.Tensor, theirs: torch.Tensor, *inputs: torch.Tensor) -> None:
+    """Equal values, and equal gradients of `inputs`."""
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
+    pairs = zip(torch.autograd.grad(ours, inputs), torch.autograd.grad(theirs, inputs), strict=True)
+    for one, other in pairs:
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("divisor", [1.0, float(N)])
+def test_value_and_gradients_equal_those_of_torch(divisor: float) -> None:
+    hidden, weight, labels = drawn()
+    theirs = functional.cross_entropy(hidden @ weight.T, labels, reduction="sum") / divisor
+    check(LinearCrossEntropy.apply(hidden, weight, labels, divisor), theirs, hidden, weight)
+
+
+def test_what_follows_the_loss_scales_its_gradients() -> None:
+    hidden, weight, labels = drawn()
+    theirs = 3 * functional.cross_entropy(hidden @ weight.T, labels)
+    check(3 * LinearCrossEntropy.apply(hidden, weight, labels, float(N)), theirs, hidden, weight)
+
+
+def test_a_frozen_head_or_frozen_states_need_no_gradient() -> None:
+    hidden, weight, labels = drawn()
+    both = torch.autograd.grad(LinearCrossEntropy.apply(hidden, weight, labels, 1.0), (hidden, weight))
+    (alone,) = torch.autograd.grad(LinearCrossEntropy.apply(hidden, weight.detach(), labels, 1.0), hidden)
+    (other,) = torch.autograd.grad(LinearCrossEntropy.apply(hidden.detach(), weight, labels, 1.0), weight)
+    assert torch.equal(alone, both[0])
+    assert torch.equal(other, both[1])
+    with torch.no_grad():
+        expected = functional.cross_entropy(hidden @ weight.T, labels, reduction="sum").item()
+        assert LinearCrossEntropy.apply(hidden, weight, labels, 1.0).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_half_precision_keeps_its_sums_in_float32() -> None:
+    hidden, weight, labels = drawn()
+    half = hidden.detach().bfloat16().requires_grad_()
+    ours = LinearCrossEntropy.apply(half, weight, labels, float(N))
+    assert ours.dtype == torch.float32
+    theirs = functional.cross_entropy((half.float() @ weight.bfloat16().float().T), labels)
+    assert ours.item() == pytest.approx(theirs.item(), rel=2e-2)
+    grad_hidden, grad_weight = torch.autograd.grad(ours, (half, weight))
+    assert (grad_hidden.dtype, grad_weight.dtype) == (torch.bfloat16, torch.float32)
+    (expected,) = torch.autograd.grad(theirs, weight)
+    assert (grad_weight - expected).norm() < 0.05 * expected.norm()
 
 
 def test_the_gradient_is_that_of_finite_differences() -> None:
     torch.manual_seed(0)
     hidden = torch.randn(5, 4, dtype=torch.double, requires_grad=True)
     weight = torch.randn(6, 4, dtype=torch.double, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda h, w: LinearCrossEntropy.apply(h, w, torch.arange(5)), (hidden, weight))
+    labels, teacher = torch.arange(5), [torch.randn(n, 3, dtype=torch.double) for n in (5, 6)]
+    inputs = (hidden, weight)
+    assert torch.autograd.gradcheck(lambda h, w: LinearCrossEntropy.apply(h, w, labels, 2.0), inputs)
+    assert torch.autograd.gradcheck(lambda h, w: token_nats(h, w, labels), inputs)
+    assert torch.autograd.gradcheck(lambda h, w: LinearDivergence.apply(h, w, *teacher, 2.0, 3.0), inputs)
 
 
-@pytest.mark.parametrize(
-    ("architecture", "linear"),
-    [
-        (ARCHITECTURE, True),
-        (ARCHITECTURE | {"tie_word_embeddings": False}, True),
-        ({"model_type": "gpt2", "n_embd": 32, "n_layer": 1, "n_head": 2}, True),
-        ({"model_type": "gemma2", "final_logit_softcapping": 30.0, "head_dim": 16, **SMALL}, False),
-        ({"model_type": "cohere", **SMALL}, False),  # scales its logits
-        ({"model_type": "phi", **SMALL}, False),  # has a bias in its head
-    ],
-)
-def test_the_chunked_loss_is_used_only_where_it_is_the_same_function(architecture: dict, linear: bool) -> None:
-    model = build(architecture, 300, 16, seed=1)
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    assert module._head_is_linear(model) is linear
-    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-    rows = torch.randint(0, 300, (3, 17))
-    model.eval()
-    expected = model(input_ids=rows[:, :-1]).logits.flatten(0, 1)
-    value = functional.cross_entropy(expected, rows[:, 1:].flatten())
-    assert make_loss(model)(rows).item() == pytest.approx(value.item(), rel=1e-5)
+def test_nats_of_each_token_equal_those_of_torch() -> None:
+    hidden, weight, labels = drawn()
+    theirs = functional.cross_entropy(hidden @ weight.T, labels, reduction="none")
+    ours = token_nats(hidden, weight, labels)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    pull = torch.randn(N)
+    check((ours * pull).sum(), (theirs * pull).sum(), hidden, weight)
+    assert token_nats(hidden[:0], weight, labels[:0]).shape == (0,)
 
 
-@pytest.mark.parametrize("kind", ["llama", "cohere"])
-def test_masked_tokens_count_neither_in_the_loss_nor_in_the_mean(kind: str) -> None:
-    architecture = ARCHITECTURE if kind == "llama" else {"model_type": "cohere", **SMALL}
-    model = build(architecture, 300, 16, seed=1).eval()
-    rows = torch.randint(0, 300, (3, 17))
-    labels = rows[:, 1:].masked_fill(torch.rand(3, 16) < 0.7, IGNORED)
-    assert 0 < (labels != IGNORED).sum() < labels.numel()
-    expected = functional.cross_entropy(model(input_ids=rows[:, :-1]).logits.flatten(0, 1), labels.flatten())
-    expected.backward()
-    gradients = [p.grad.clone() for p in model.parameters()]
-    model.zero_grad()
-    value = make_loss(model)(rows, labels)
-    value.backward()
-    assert value.item() == pytest.approx(expected.item(), rel=1e-5)
-    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
-        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-6)
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+@pytest.mark.parametrize("extra", [0, 9])
+def test_divergence_equals_that_of_torch(temperature: float, extra: int) -> None:
+    hidden, weight, _ = drawn()
+    teacher, head = torch.randn(N, 24), torch.randn(40 + extra, 24)
+    ours = LinearDivergence.apply(hidden, weight, teacher, head, temperature, 5.0)
+    both = [functional.log_softmax(x / temperature, 1) for x in (hidden @ weight.T, teacher @ head[:40].T)]
+    theirs = functional.kl_div(*both, reduction="sum", log_target=True) * temperature**2 / 5
+    check(ours, theirs, hidden, weight)
 
 
-@pytest.mark.parametrize("kind", ["llama", "cohere"])
-def test_a_batch_in_which_nothing_counts_teaches_nothing(kind: str) -> None:
-    model = build(ARCHITECTURE if kind == "llama" else {"model_type": "cohere", **SMALL}, 300, 16, seed=1)
-    value = make_loss(model)(torch.randint(0, 300, (2, 17)), torch.full((2, 16), IGNORED))
-    value.backward()
-    assert value.item() == 0
-    assert all(p.grad is None or not p.grad.any() for p in model.parameters())
-
-
-def test_labels_that_all_count_change_no_bit() -> None:
-    model = build(ARCHITECTURE, 300, 16, seed=1)
-    rows = torch.randint(0, 300, (3, 17))
-    loss = make_loss(model)
-    assert loss(rows).item() == loss(rows, rows[:, 1:]).item()
+def test_a_teacher_that_is_the_student_teaches_nothing() -> None:
+    hidden, weight, _ = drawn()
+    ours = LinearDivergence.apply(hidden, weight, hidden.detach(), weight.detach(), 1.0, 1.0)
+    assert abs(ours.item()) < 1e-3
+    assert max(grad.abs().max() for grad in torch.autograd.grad(ours, (hidden, weight))) < 1e-4

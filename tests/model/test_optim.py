@@ -17,9 +17,19 @@ def test_the_rate_rises_stays_and_falls() -> None:
     assert 0 < rates[-1] < 0.03
 
 
+def test_the_cosine_rises_and_falls_to_its_floor() -> None:
+    recipe = settings(steps=100, warmup_share=0.1, schedule="cosine", floor_share=0.2)
+    rates = [schedule(recipe, step) for step in range(1, 101)]
+    assert rates[:10] == pytest.approx([step / 10 for step in range(1, 11)])
+    assert rates[9:] == sorted(rates[9:], reverse=True)
+    assert rates[54] == pytest.approx(0.6)  # half way
+    assert rates[-1] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("kind", ["wsd", "cosine"])
 @pytest.mark.parametrize("shares", [(0.0, 0.0), (1.0, 1.0), (0.0, 1.0)])
-def test_extreme_shares_keep_the_rate_within_bounds(shares: tuple[float, float]) -> None:
-    recipe = settings(steps=7, warmup_share=shares[0], decay_share=shares[1])
+def test_extreme_shares_keep_the_rate_within_bounds(shares: tuple[float, float], kind: str) -> None:
+    recipe = settings(steps=7, warmup_share=shares[0], decay_share=shares[1], schedule=kind, floor_share=0.01)
     assert all(0 < schedule(recipe, step) <= 1 for step in range(1, 8))
 
 
@@ -71,7 +81,10 @@ def test_the_state_round_trips(kind: str) -> None:
     other = build(ARCHITECTURE, 300, 16, seed=9)
     other.load_state_dict(one.state_dict())
     resumed = Optimisers(other, recipe)
-    resumed.load({name: tensor.clone() for name, tensor in optimisers.state().items()})
+    kept = {name: tensor.clone() for name, tensor in optimisers.state().items()}
+    assert resumed.state().keys() == kept.keys()
+    for name, tensor in resumed.state().items():
+        tensor.copy_(kept[name])
     for step in (2, 3):
         advance(one, optimisers, step)
         advance(other, resumed, step)

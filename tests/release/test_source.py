@@ -6,12 +6,17 @@ import pytest
 
 from pipelines.acquire import main
 from pipelines.frame import Frame
-from slipway import cli
+from slipway import chat, cli
 from slipway.adapters.store import LocalStore
+from slipway.data.documents import Turn
+from slipway.data.tokens import bpe, tokenize
 from slipway.errors import Refusal, UserError
+from slipway.files import sha256_file
 from slipway.release import keys, publish
 from slipway.release.source import Releases
+from slipway.settings import Tokenize
 from tests import release_project
+from tests.data.tokens.conftest import quiet, row, write_clean
 from tests.release_project import flip
 
 WANTED = (".safetensors", ".json")
@@ -176,6 +181,21 @@ def test_the_command_line_names_what_a_wrong_key_refused(site, project, tmp_path
     assert cli.main(["lock"]) == 1
     assert "stable.json: the signature does not fit" in capsys.readouterr().err
     assert not (project.root / "inputs.lock").exists()
+
+
+def test_a_release_with_reserved_control_tokens_is_taught_conversations(site, project):
+    """From the store to packed conversations: the ids of the base, the template of Slipway."""
+    bpe.save(bpe.train(["Sort the array. Return the index."] * 9, 300, chat.CONTROL), site.root / "bundle")
+    release_project.bundle(site.root)
+    site.release()
+    assert cli.main(["lock"]) == 0
+    assert main(project).base.files == 4
+    rows = [row("chat", [Turn("user", f"Sort {n}?"), Turn("assistant", "Return the index.")]) for n in range(20)]
+    write_clean(project.root, {"train": rows, "validation": rows[:3]})
+    report = tokenize(Tokenize(origin="base", packing="whole", row_tokens=64), project.root, quiet)
+    assert report.chat_template_sha256 == chat.SHA256
+    assert report.tokenizer_sha256 == sha256_file(place(site, "tokenizer.json"))
+    assert 0 < report.learnt["train"] < report.tokens["train"]
 
 
 def test_verify_finds_a_release_by_name(site, project, capsys):

@@ -90,9 +90,9 @@ def _answers(model: Found, scorer: Scorer, settings: Evaluate, seed: int) -> dic
         "answers": by_form[form],
         "answers_form": form,
         "answers_by_form": by_form,
-        "answers_difference": _named(measure(difference)),
+        "answers_difference": _named(found) if (found := measure(difference)) else None,
     }
 
 
-def _named(difference: Measure | None) -> Measure | None:
-    return difference and difference.model_copy(update={"method": f"{PAIRED}; {difference.method}"})
+def _named(difference: Measure) -> Measure:
+    return difference.model_copy(update={"method": f"{PAIRED}; {difference.method}"})

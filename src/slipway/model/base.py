@@ -32,7 +32,12 @@ def read_config(directory: Path, what: str) -> dict[str, Any]:
     path = directory / "config.json"
     if not path.is_file():
         raise UserError(f"{what}: {directory} holds no config.json, so it is no model of transformers")
-    config: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise UserError(f"{what}: {path} is no JSON: {error}; take a whole copy of the model") from None
+    if not isinstance(config, dict):
+        raise UserError(f"{what}: {path} holds no settings of a model; take a whole copy of it")
     if asked := _asks_for_code(config):
         raise UserError(
             f"{what}: {path}: `{asked}` asks for code that comes with the model; Slipway runs none. Take a model whose "
@@ -42,6 +47,16 @@ def read_config(directory: Path, what: str) -> dict[str, Any]:
         raise UserError(
             f"{what}: {directory} holds no .safetensors file; weights in other formats (pytorch_model.bin) are pickles "
             "that can run code, and are not loaded. Take a revision with safetensors"
+        )
+    if (directory / "adapter_config.json").is_file():
+        raise UserError(
+            f"{what}: {directory} holds adapter_config.json, so its weights are those of an adapter, and the base that it "
+            "needs is not verified; merge it into its base first, and take the result"
+        )
+    if config.get("quantization_config"):
+        raise UserError(
+            f"{what}: {path}: `quantization_config` says that the weights are quantised, and training starts from full "
+            "ones; take the model they were made of (train.base_bits holds it in few bits while adapters are trained)"
         )
     return config
 
@@ -62,11 +77,16 @@ def check_base(directory: Path, tokens: Path, sequence_length: int, what: str) -
         what: key of the recipe, for messages.
 
     Raises:
-        UserError: for another tokenizer, too small a vocabulary or too few positions, and as `read_config`.
+        UserError: for another tokenizer or none, too small a vocabulary or too few positions, and as `read_config`.
     """
     config, index = read_config(directory, what), read_index(tokens)
     own = directory / "tokenizer.json"
-    if own.is_file() and (found := sha256_file(own)) != index["tokenizer_sha256"]:
+    if not own.is_file():
+        raise UserError(
+            f"{what}: {directory} holds no tokenizer.json, so nothing shows that its ids mean what those of the data "
+            "do; take a copy of the model with its tokenizer"
+        )
+    if (found := sha256_file(own)) != index["tokenizer_sha256"]:
         raise UserError(
             f"{what}: its tokenizer.json has sha256 {found}, but the data was tokenised with "
             f"{index['tokenizer_sha256']}; ids would mean other words. Set tokenize.origin to base, with this model as "
@@ -98,6 +118,7 @@ def load_base(directory: Path, what: str, bits: int | None = None) -> Any:
         UserError: if transformers cannot build the model, or bits cannot be had here.
     """
     import torch
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
@@ -115,7 +136,16 @@ def load_base(directory: Path, what: str, bits: int | None = None) -> Any:
             output_loading_info=True,
             **more,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        RuntimeError,
+        ImportError,
+        SafetensorError,
+        StrictDataclassError,
+    ) as error:
         raise UserError(f"{what}: transformers cannot load {directory}: {error}") from error
     for kind in ("missing_keys", "mismatched_keys"):
         if wrong := sorted(str(key) for key in found[kind]):

@@ -188,12 +188,14 @@ class Tokens:
         return list(dict.fromkeys(name for span in spans for name in self._documents.names(*span)))
 
     def sample(self, count: int) -> Batch:
-        """At most `count` rows spread evenly over the split, always the same."""
+        """At most `count` rows spread evenly over the split, always the same; more if nothing in them counts."""
         places = np.unique(np.linspace(0, self.rows - 1, min(count, self.rows)).astype(np.int64))
         batch = self._take([int(place) * self.length for place in places])
-        if not batch.units:
-            raise UserError(f"{self._directory}: no token of {self._split} counts in the loss; add answers to it")
-        return batch
+        if batch.units:
+            return batch
+        if count < self.rows:  # answers are rare, and a few rows may have none
+            return self.sample(2 * count)
+        raise UserError(f"{self._directory}: no token of {self._split} counts in the loss; add answers to it")
 
 
 def read_index(directory: Path) -> dict[str, Any]:

@@ -18,6 +18,11 @@ class Flops(NamedTuple):
     method: str
 
 
+def _added(_: Any, one: Any, other: Any, **__: Any) -> int:
+    """Operations of a matrix product, by the shapes of its factors."""
+    return 2 * int(one[0]) * int(one[1]) * int(other[1])
+
+
 def count(learner: nn.Module, batch: Any, computing: Callable[[], AbstractContextManager[None]]) -> Flops:
     """Count one row, forward and backward, with torch's counter of matrix products.
 
@@ -27,8 +32,9 @@ def count(learner: nn.Module, batch: Any, computing: Callable[[], AbstractContex
     model: Any = learner.model
     again = bool(getattr(model, "is_activation_checkpointing", False))
     if again:
-        model.gradient_checkpointing_disable()
-    counter = FlopCounterMode(display=False)
+        model.activation_checkpointing_disable()
+    # The counter knows a product that is added to a new tensor, but not one that is added in place.
+    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: _added})
     try:
         # The fused kernel of a processor is unknown to the counter; the plain one is the same arithmetic.
         with counter, sdpa_kernel(SDPBackend.MATH), computing():
@@ -40,5 +46,5 @@ def count(learner: nn.Module, batch: Any, computing: Callable[[], AbstractContex
     finally:
         learner.zero_grad()
         if again:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            model.activation_checkpointing_enable({"use_reentrant": False})
     return found

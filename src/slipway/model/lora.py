@@ -10,33 +10,58 @@ from slipway.settings import Lora
 
 TOLERANCE = 1e-3
 """Largest difference of a logit between adapters and merged weights, relative to the largest logit."""
+PROOF = 2048
+"""Places at which they are compared, at most: logits of a large vocabulary fill memory."""
 
 
 def attach(model: Any, adapter: Lora, seed: int) -> Any:
     """The peft model around `model`; its adapters begin as zero updates, from the seed.
 
     Raises:
-        UserError: if no layer has a name that the recipe gives.
+        UserError: if no layer has a name that the recipe gives, or peft has no adapter for it.
     """
     from peft import LoraConfig, get_peft_model
 
+    _check_names(model, adapter)
     config = LoraConfig(
         r=adapter.rank,
         lora_alpha=adapter.alpha,  # type: ignore[arg-type]
         lora_dropout=adapter.dropout,
         target_modules=adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets),
+        exclude_modules=_read_past(model) if isinstance(adapter.targets, str) else None,
         task_type="CAUSAL_LM",
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
             return get_peft_model(model, config)
-        except ValueError as error:
-            names = sorted({name.rpartition(".")[2] for name, m in model.named_modules() if isinstance(m, nn.Linear)})
+        except (ValueError, TypeError) as error:
             raise UserError(
-                f"train.adapter.targets: {adapter.targets!r} matches no layer of this model; its linear layers are "
-                f"called {', '.join(names)} ({str(error).splitlines()[0][:120]})"
+                f"train.adapter.targets: peft has no adapters for {adapter.targets!r} in this model: "
+                f"{str(error).splitlines()[0][:300]}"
             ) from None
+
+
+def _check_names(model: Any, adapter: Lora) -> None:
+    """That each target is a layer: peft passes over those that are not, if only one of them is."""
+    if isinstance(adapter.targets, str):
+        return
+    from transformers.pytorch_utils import Conv1D
+
+    modules = dict(model.named_modules())
+    linear = sorted({n.rpartition(".")[2] for n, m in modules.items() if isinstance(m, nn.Linear | Conv1D)})
+    for target in adapter.targets:
+        if not any(name == target or name.endswith(f".{target}") for name in modules):
+            raise UserError(
+                f"train.adapter.targets: `{target}` matches no layer of this model; its linear layers are called "
+                f"{', '.join(linear)}"
+            )
+
+
+def _read_past(model: Any) -> list[str] | None:
+    """Layers whose weight a state-space mixer reads by itself, past any adapter on them; None if there are none."""
+    found = [f"{name}.out_proj" for name, module in model.named_modules() if hasattr(module, "conv1d")]
+    return found or None
 
 
 def describe(adapter: Lora) -> str:
@@ -58,13 +83,14 @@ def merge(wrapped: Any, rows: torch.Tensor, *, fresh_base: Any = None) -> tuple[
     """
     if fresh_base is not None:
         wrapped = _moved(wrapped, fresh_base)
+    rows = rows[: max(1, PROOF // rows.shape[1]), :PROOF]
     wrapped.eval()
     with torch.no_grad():
         before = wrapped(input_ids=rows, use_cache=False).logits.float()
         model = wrapped.merge_and_unload()
         after = model(input_ids=rows, use_cache=False).logits.float()
     error = float((before - after).abs().max())
-    if error > TOLERANCE * float(before.abs().max()):
+    if not error <= TOLERANCE * float(before.abs().max()):  # NaN is not proven either
         raise Refusal(
             f"merging the adapters changes a logit by {error:.3g}, more than {TOLERANCE:g} of the largest; the merged "
             "weights are not what was trained. Lower train.adapter.alpha or the learning rate"

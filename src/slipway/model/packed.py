@@ -68,6 +68,7 @@ class Documents:
         lengths = [file["rows"] * index["row_tokens"] if whole else file["tokens"] for file in found["shards"]]
         self._bounds = [0, *accumulate(lengths)]
         self._opened: dict[int, Any] = {}
+        self._ids: dict[int, Any] = {}
 
     def offsets(self, file: int) -> Any:
         """int64, ascending: first place of every document (or piece of one) in a file."""
@@ -115,6 +116,8 @@ class Documents:
         path = Path(f"{self._stems[file]}.ids.parquet")
         if not path.is_file():
             return f"{self._stems[file].name}#{number}"
-        import pyarrow.parquet as pq
+        if file not in self._ids:
+            import pyarrow.parquet as pq
 
-        return str(pq.read_table(path, columns=["id"]).column("id")[number].as_py())
+            self._ids[file] = pq.read_table(path, columns=["id"]).column("id")
+        return str(self._ids[file][number].as_py())

@@ -85,6 +85,11 @@ class Pairs:
         paths = [directory / f"{Path(file['file']).stem}.pairs.npy" for file in found["shards"]]
         per_file = [np.load(path) if path.is_file() else np.zeros((0, 2), np.int64) for path in paths]
         self._pairs = np.concatenate(per_file)
+        if len(self._pairs) != found["pairs"]:
+            raise UserError(
+                f"{directory}: index.json says {found['pairs']} pairs of {split}, and its files name "
+                f"{len(self._pairs)}; rebuild with `slipway build --force tokenize`"
+            )
         self._files = np.repeat(np.arange(len(per_file)), [len(pairs) for pairs in per_file])
         self._order = Order(len(self._pairs), seed)
 

@@ -76,7 +76,10 @@ def join(devices: Devices, device: Device) -> World:
         return World()
     backend = "cpu:gloo,cuda:nccl" if device.on_gpu else "gloo"
     if not dist.is_initialized():
-        dist.init_process_group(backend)
+        store, rank, count = next(dist.rendezvous("env://"))
+        # torchrun keeps its store when it restarts a job, and with it the addresses of processes that are dead.
+        attempt = dist.PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+        dist.init_process_group(backend, store=attempt, rank=rank, world_size=count)
     size = dist.get_world_size()
     if size != wanted:
         raise UserError(f"train.devices asks for {wanted} processes, and the launcher started {size}; make them equal")

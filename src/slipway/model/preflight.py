@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 
 from slipway.errors import UserError
+from slipway.files import walk
 from slipway.model.checkpoint import Checkpoints, Tensors
 from slipway.model.parallel import World
 from slipway.settings import Train
@@ -14,7 +15,7 @@ def bytes_needed(settings: Train, tensors: Tensors) -> int:
     one = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     keep = settings.keep
     # One is being written while the others are there; the best one may be none of them.
-    copies = keep.last + 2 + (settings.steps // keep.every if keep.every else 0)
+    copies = keep.last + 2 + (1 + settings.steps // keep.every if keep.every else 0)
     model = sum(t.numel() * t.element_size() for name, t in tensors.items() if name.startswith("model."))
     return copies * one + model
 
@@ -31,6 +32,8 @@ def preflight(
     if world.first:
         checkpoints.directory.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(checkpoints.directory).free
+        # Where a run goes on, what it has written already is part of what it needs.
+        needed = max(0, needed - sum(path.stat().st_size for path in walk(checkpoints.directory)))
         if free < needed:
             raise UserError(
                 f"{checkpoints.directory}: checkpoints and model need {needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB "
@@ -38,9 +41,9 @@ def preflight(
             )
     trial = Checkpoints(checkpoints.directory, ".trial", say, world=world)
     trial.begin(fresh=True)
-    trial.save(0, tensors, {}, 0)
-    trial.settle()
     try:
+        trial.save(0, tensors, {}, 0)
+        trial.settle()
         if world.first:
             trial.read(0)
     except ValueError as error:

@@ -15,6 +15,7 @@ from slipway.model import watch
 from slipway.model.averaging import Average
 from slipway.model.checkpoint import Checkpoints, Tensors
 from slipway.model.device import Device, compiles
+from slipway.model.fast import speed_up
 from slipway.model.flops import Flops, count
 from slipway.model.forward import Forward
 from slipway.model.objectives import Loss, Objective
@@ -61,6 +62,7 @@ class Run:
         settings, device = setting.settings, setting.device
         self.setting, self.settings, self.state = setting, settings, State()
         self.model, self.objective = setting.start.model, setting.objective
+        self.faster = speed_up(self.model)
         forward = Forward(self.model)
         self.objective.begin(forward, device.place)
         rows = max(1, VALIDATION_TOKENS // settings.sequence_length)

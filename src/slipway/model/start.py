@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from slipway.errors import UserError
 from slipway.model import lora
 from slipway.model.base import check_base, load_base
 from slipway.model.build import build
@@ -42,7 +43,10 @@ def prepare(settings: Train, seed: int, tokens: Path, base: Path, device: Device
     if not settings.base_bits:
         model.to(device.place)
     if settings.activation_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        try:
+            model.activation_checkpointing_enable({"use_reentrant": False})
+        except ValueError as error:
+            raise UserError(f"train.activation_checkpointing: {error}; set it to false") from None
         if adapters is not None:
             model.enable_input_require_grads()  # or nothing would flow through frozen embeddings
     return Start(model.train(), adapters)

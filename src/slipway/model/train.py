@@ -174,6 +174,7 @@ def _report(run: Run, places: Places, key: str, merge_error: float | None) -> Tr
         device=device.name,
         world_size=run.setting.world.size,
         threads=settings.threads,
+        faster_layers=tuple(run.faster),
         compiled=f"{'yes' if used else 'no'}: {why}",
         flops_per_token=run.flops.per_token,
         flops=run.flops.per_token * state.places,

@@ -44,6 +44,8 @@ class TrainReport(Record):
     world_size: int
     """Processes."""
     threads: int
+    faster_layers: tuple[str, ...] = ()
+    """Layers that computed with a form of their own, proven equal by trial, with their numbers."""
     compiled: str
     """Whether `torch.compile` was used, and why."""
     flops_per_token: int

@@ -78,5 +78,7 @@ class Release(Settings):
     """Pointer that is moved to the new release."""
     expires_days: Count = 90
     """Days after which readers should refuse a channel pointer that was not renewed."""
+    checkpoints: bool = False
+    """Publish the checkpoints that are at hand too (`train.keep`), so that strangers can replay a segment."""
     approval: Approval = Approval()
     gate: Annotated[tuple[Check, ...], Field(min_length=1)]

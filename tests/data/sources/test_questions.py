@@ -10,7 +10,9 @@ from slipway.data.documents import loaded, text_of
 from slipway.data.sources import acquire, fetch, write_lock
 from slipway.data.sources.questions import questions
 from slipway.data.tokens.render import rendered
+from slipway.recipe import load
 from slipway.shards import shards
+from tests.data.conftest import PROJECT
 from tests.data.sources.conftest import quiet
 
 ARGSORT = """
@@ -127,3 +129,18 @@ def test_a_source_of_questions_gives_conversations_in_the_groups_of_its_document
         assert row["signature"] is None
         assert all(line in bodies[of] for line in turns[1].content.split("\n"))
         assert rendered("chat", row["turns"], Chat(TEMPLATE, CONTROL))
+
+
+def test_what_the_recipe_holds_out_was_held_out_from_its_base():
+    """The side of a module is a hash of seed and module against the shares: they must be those of the base's recipe."""
+    base, own = load(PROJECT / "params.yaml"), load(PROJECT / "recipes/pydocs-instruct.yaml")
+    (docs,), (questions_,) = base.acquire.sources, own.acquire.sources
+    assert own.acquire.base.path == f"release://{base.name}"
+    assert own.seed == base.seed
+    for share in ("test_share", "validation_share"):
+        assert getattr(own.prepare, share) == getattr(base.prepare, share)
+    assert set(questions_.packages) <= set(docs.packages)
+    assert (questions_.questions, questions_.exclude) == (True, docs.exclude)
+    assert own.train.sequence_length <= base.train.sequence_length
+    assert base.tokenize.conversations, "or the base could not tell turns apart"
+    assert [line.value for line in own.release.gate if line.report == "evaluate"] == ["base.answers_difference.high"]

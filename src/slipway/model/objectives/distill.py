@@ -22,6 +22,7 @@ class Distill(Pretrain):
 
     def __init__(self, settings: Train, objective: Settings, seed: int, *, tokens: Path, teacher: Path) -> None:
         super().__init__(settings, seed, tokens)
+        self.bits_per_byte = None  # a divergence is no length of text
         self._settings = objective
         check_base(teacher, tokens, settings.sequence_length, "acquire.teacher")
         self._directory = teacher
@@ -52,11 +53,15 @@ class Distill(Pretrain):
 
     def _divergence(self, found: Output, taught: Output, divisor: float) -> torch.Tensor:
         temperature = self._settings.temperature
-        if found.weight is not None:
-            return LinearDivergence.apply(
-                found.states, found.weight, taught.states, taught.weight, temperature, divisor
+        if found.weight is not None and taught.weight is not None:
+            # Either vocabulary may be filled up to a round number; both have the tokenizer's tokens.
+            vocabulary = min(len(found.weight), len(taught.weight))
+            heads = found.weight[:vocabulary], taught.weight[:vocabulary]
+            value: torch.Tensor = LinearDivergence.apply(
+                found.states, heads[0], taught.states, heads[1], temperature, divisor
             )
-        vocabulary = found.states.shape[1]
+            return value
+        vocabulary = min(found.states.shape[1], taught.states.shape[1])
         ours, theirs = (
             functional.log_softmax(x[:, :vocabulary].float() / temperature, 1) for x in (found.states, taught.states)
         )

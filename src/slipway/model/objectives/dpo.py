@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from slipway.model.forward import Forward
 from slipway.model.objectives.base import Loss
-from slipway.model.objectives.preference import Preference, answers
+from slipway.model.objectives.preference import Preference, answers, mean
 from slipway.model.pairs import PairBatch, Pairs
 from slipway.settings import Dpo as Settings
 from slipway.settings import Train
@@ -37,12 +37,14 @@ class Dpo(Preference):
         forward.model.train()
 
     def loss(self, forward: Forward, batch: PairBatch, divisor: float) -> Loss:
-        scored = answers(forward, batch).likelihood
-        reference = self._reference[forward.model.training][batch.numbers.to(scored.device)]
-        won = self._settings.beta * (scored[:, 0] - scored[:, 1] - reference)
+        scored = answers(forward, batch)
+        ours = scored.likelihood
+        reference = self._reference[forward.model.training][batch.numbers.to(ours.device)]
+        won = self._settings.beta * (ours[:, 0] - ours[:, 1] - reference)
         smooth = self._settings.label_smoothing
-        value = -(1 - smooth) * functional.logsigmoid(won) - smooth * functional.logsigmoid(-won)
-        return Loss(value.sum() / divisor, {"preferred": (won.detach() > 0).sum(), "margin": won.detach().sum()})
+        losses = -(1 - smooth) * functional.logsigmoid(won) - smooth * functional.logsigmoid(-won)
+        value = mean(losses, scored, divisor)
+        return Loss(value, {"preferred": (won.detach() > 0).sum(), "margin": won.detach().sum()})
 
 
 def _margins(forward: Forward, pairs: Pairs, device: torch.device) -> Any:

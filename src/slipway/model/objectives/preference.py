@@ -17,6 +17,8 @@ class Answers(NamedTuple):
     likelihood: torch.Tensor
     """Sum of log p over its tokens, nats."""
     tokens: torch.Tensor
+    auxiliary: torch.Tensor | None
+    """As in `Output`."""
 
 
 def answers(forward: Forward, batch: PairBatch) -> Answers:
@@ -27,7 +29,15 @@ def answers(forward: Forward, batch: PairBatch) -> Answers:
     value = nats(found)
     # index_add_ is deterministic on a processor; on a GPU torch takes a deterministic form when asked to.
     likelihood = value.new_zeros(len(counts)).index_add(0, row, -value)
-    return Answers(likelihood.view(-1, 2), counts.sum(1).view(-1, 2))
+    return Answers(likelihood.view(-1, 2), counts.sum(1).view(-1, 2), found.auxiliary)
+
+
+def mean(losses: torch.Tensor, scored: Answers, divisor: float) -> torch.Tensor:
+    """The losses of pairs, shape (pairs), and the architecture's own, as one; divided by `divisor`."""
+    value = losses.sum()
+    if scored.auxiliary is not None:
+        value = value + scored.auxiliary * len(losses)
+    return value / divisor
 
 
 class Preference:

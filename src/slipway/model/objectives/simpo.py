@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from slipway.model.forward import Forward
 from slipway.model.objectives.base import Loss
-from slipway.model.objectives.preference import Preference, answers
+from slipway.model.objectives.preference import Preference, answers, mean
 from slipway.model.pairs import PairBatch
 from slipway.settings import Simpo as Settings
 from slipway.settings import Train
@@ -21,7 +21,7 @@ class Simpo(Preference):
 
     def loss(self, forward: Forward, batch: PairBatch, divisor: float) -> Loss:
         scored = answers(forward, batch)
-        mean = scored.likelihood / scored.tokens.clamp(min=1)
-        won = self._settings.beta * (mean[:, 0] - mean[:, 1]) - self._settings.margin
-        value = -functional.logsigmoid(won).sum() / divisor
-        return Loss(value, {"preferred": (mean[:, 0] > mean[:, 1]).sum(), "margin": won.detach().sum()})
+        each = scored.likelihood / scored.tokens.clamp(min=1)
+        won = self._settings.beta * (each[:, 0] - each[:, 1]) - self._settings.margin
+        value = mean(-functional.logsigmoid(won), scored, divisor)
+        return Loss(value, {"preferred": (each[:, 0] > each[:, 1]).sum(), "margin": won.detach().sum()})

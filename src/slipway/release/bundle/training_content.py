@@ -92,6 +92,9 @@ def _general(material: Material) -> list[Part]:
     mix = ", ".join(f"{name} {share(count / looked)}" for name, count in ranked)
     mix += f" of the characters looked at in the raw data ({material.contract.language_method})"
     modified = f"a modification of {base.location}{f' at {base.version}' if base.version else ''}" if base else ""
+    if teacher := material.acquire.teacher:
+        taught = f"learnt from {teacher.location}{f' at {teacher.version}' if teacher.version else ''}"
+        modified = f"{modified}; {taught}" if modified else taught
     more = (
         f"{number(train)} tokens in the training split, {number(material.prepare.split_characters['train'])} characters"
     )

@@ -1,0 +1,67 @@
+"""The `slipway` command: parse, call, exit code.
+
+Exit codes: 0 success · 1 a check said no (gate, scan, verification) · 2 something for you to put right ·
+3 waiting for an approval · 130 interrupted. No option overrides a number of the recipe.
+"""
+
+import argparse
+import inspect
+import sys
+from collections.abc import Sequence
+
+from slipway import __version__
+from slipway.cli.building import build, lock
+from slipway.cli.releasing import approve, release, scan, verify
+from slipway.cli.replaying import replay
+from slipway.cli.running import doctor, down, status, up
+from slipway.errors import Refusal, UserError
+
+COMMANDS = (lock, build, release, approve, verify, replay, scan, status, up, down, doctor)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="slipway",
+        description="Takes an open-weight model from data to a signed release that a stranger can check.",
+        epilog="Numbers live in params.yaml, stages in dvc.yaml. `slipway COMMAND --help` says more.",
+    )
+    parser.add_argument("--version", action="version", version=f"slipway {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    subs = {}
+    for function in COMMANDS:
+        summary, _, text = inspect.getdoc(function).partition("\n\n")  # type: ignore[union-attr]
+        name = function.__name__
+        subs[name] = commands.add_parser(name, help=summary[0].lower() + summary[1:-1], description=f"{summary} {text}")
+        subs[name].set_defaults(function=function)
+    subs["build"].add_argument("--force", nargs="+", metavar="STAGE", help="run these stages even if nothing changed")
+    subs["release"].add_argument("--no-build", action="store_true", help="release bundle/ as it is, or refuse")
+    subs["approve"].add_argument("--as", dest="name", required=True, metavar="NAME", help="your name in the recipe")
+    subs["approve"].add_argument("--key", required=True, metavar="FILE", help="your private key (PEM)")
+    subs["verify"].add_argument("release", metavar="RELEASE", help="directory, s3:// address, NAME or NAME@VERSION")
+    subs["verify"].add_argument("--key", metavar="FILE", help="public key (PEM); default: this project's own")
+    subs["replay"].add_argument("release", metavar="RELEASE", help="as for `slipway verify`")
+    subs["replay"].add_argument("--segment", type=int, metavar="K", help="from 1; default: a random one")
+    subs["replay"].add_argument("--checkpoints", metavar="DIR", help="look here first for the checkpoint to begin with")
+    subs["replay"].add_argument("--key", metavar="FILE", help="public key (PEM); default: this project's own")
+    subs["scan"].add_argument("paths", nargs="+", metavar="PATH")
+    subs["scan"].add_argument("--json", metavar="OUT", help="write the findings to this file")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, call, and turn the outcome into an exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.function(arguments)
+    except UserError as error:
+        word = "refused" if isinstance(error, Refusal) else "error"
+        print(f"slipway {arguments.function.__name__}: {word}: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        if error.errno is None:
+            raise
+        print(f"slipway {arguments.function.__name__}: error: {error.strerror}: {error.filename}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
