@@ -156,8 +156,8 @@ def conversations(count: int, seed: int, *, answers: int = 1) -> list[tuple[list
     found = []
     for _ in range(count):
         question = words()
-        for answer in [words() for _ in range(answers)]:
-            found.append(([*question, *answer, 0], [0] * len(question) + [1] * (len(answer) + 1)))
+        replies = [words() for _ in range(answers)]
+        found += [([*question, *reply, 0], [0] * len(question) + [1] * (len(reply) + 1)) for reply in replies]
     return found
 
 

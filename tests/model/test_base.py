@@ -54,7 +54,11 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], dict[str, Any], str]] = {
     "unknown": (configured(model_type="no-such"), {}, r"acquire\.base: transformers cannot load .*no-such"),
     "no decoder": (configured(model_type="vit"), {}, r"acquire\.base: transformers cannot load"),
     "wrong type": (configured(hidden_size="x"), {}, r"acquire\.base: transformers cannot load"),
-    "adapter": (lambda b: (b / "adapter_config.json").write_text("{}"), {}, r"those of an adapter.*merge it into its base"),
+    "adapter": (
+        lambda b: (b / "adapter_config.json").write_text("{}"),
+        {},
+        r"those of an adapter.*merge it into its base",
+    ),
     "quantised": (configured(quantization_config={"quant_method": "fp8"}), {}, r"`quantization_config`.*quantised"),
     "tokenizer": (
         lambda b: (b / "tokenizer.json").write_text("{}"),

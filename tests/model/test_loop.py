@@ -82,7 +82,11 @@ def test_stopped_and_resumed_equals_uninterrupted(
 
 
 @pytest.mark.parametrize(
-    "changes", [{"optimizer": "adamw", "schedule": "cosine", "floor_share": 0.1}, {"architecture": ARCHITECTURE | {"attention_dropout": 0.2}}]
+    "changes",
+    [
+        {"optimizer": "adamw", "schedule": "cosine", "floor_share": 0.1},
+        {"architecture": ARCHITECTURE | {"attention_dropout": 0.2}},
+    ],
 )
 def test_resuming_is_exact_for_other_optimisers_and_with_dropout(
     tokens: Path, tmp_path: Path, changes: dict[str, object]

@@ -50,8 +50,8 @@ def read_config(directory: Path, what: str) -> dict[str, Any]:
         )
     if (directory / "adapter_config.json").is_file():
         raise UserError(
-            f"{what}: {directory} holds adapter_config.json, so its weights are those of an adapter, and the base that it "
-            "needs is not verified; merge it into its base first, and take the result"
+            f"{what}: {directory} holds adapter_config.json, so its weights are those of an adapter, and the base "
+            "that it needs is not verified; merge it into its base first, and take the result"
         )
     if config.get("quantization_config"):
         raise UserError(
@@ -170,4 +170,5 @@ def _quantised(bits: int) -> Any:
         )
     if bits == 8:
         return BitsAndBytesConfig(load_in_8bit=True)
-    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
+    compute = torch.bfloat16 if torch.cuda.is_available() else torch.float32
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute)

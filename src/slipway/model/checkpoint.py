@@ -125,9 +125,10 @@ class Checkpoints:
             pending.result()
             if not self._world.first:
                 return ""
-            files = {path.name: sha256_file(path) for path in sorted(partial.glob("*.safetensors"))}
-            for path in partial.iterdir():
-                _sync(path)
+            parts = sorted(partial.glob("*.safetensors"))
+            for path in parts:
+                sharded.settle_header(path)
+            files = {path.name: sha256_file(path) for path in parts}
             digest = _close(partial, state, files)
             self._place(step, partial, best_step)
         except OSError as error:
@@ -157,6 +158,10 @@ class Checkpoints:
             return None
         (step, future), self._waiting = self._waiting, None
         return step, self._world.told(future.result())
+
+    def close(self) -> None:
+        """Let a write that has begun come to its end, whether it is settled or not."""
+        self._writer.shutdown(wait=True)
 
     def failed(self) -> bool:
         """Whether a write in the background has gone wrong; `settle` says how."""

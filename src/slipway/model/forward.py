@@ -67,7 +67,9 @@ class Forward:
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self.head = model.get_output_embeddings() if head_is_linear(model) else None
+        # The trial compares closely, whatever the precision of what comes later.
+        with torch.autocast(next(model.parameters()).device.type, enabled=False):
+            self.head = model.get_output_embeddings() if head_is_linear(model) else None
         """The output head, if it is a linear map."""
         routed = getattr(model.config, "output_router_logits", False)
         self._auxiliary = float(getattr(model.config, "router_aux_loss_coef", 0.0)) if routed else 0.0

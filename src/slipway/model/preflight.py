@@ -49,6 +49,7 @@ def preflight(
     except ValueError as error:
         raise UserError(f"{trial.directory}: a checkpoint cannot be read back ({error}); use another disk") from None
     finally:
+        trial.close()
         world.told(None)
         if world.first:
             shutil.rmtree(trial.directory)

@@ -3,6 +3,8 @@
 Each rank writes a file with its parts and where they belong; any number of ranks, or one process, reads them.
 """
 
+import json
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -26,6 +28,25 @@ def begin_save(directory: Path, tensors: Mapping[str, torch.Tensor], world: Worl
     taken = {name: tensor.clone() if tensor.device.type == "cpu" else tensor for name, tensor in tensors.items()}
     pending: Any = dcp.async_save(taken, storage_writer=writer, process_group=world.writing)
     return pending
+
+
+def settle_header(path: Path) -> None:
+    """Put the notes in a file's header in order: safetensors writes them as its hash table holds them, which varies.
+
+    Raises:
+        ValueError: if the header does not fit its place.
+    """
+    with open(path, "r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(size)
+        if len(text) != size:
+            raise ValueError(f"{path}: the header takes {len(text)} bytes and had {size}")
+        file.seek(8)
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def load(directory: Path, files: Sequence[str], into: Mapping[str, torch.Tensor], world: World) -> None:

@@ -59,7 +59,9 @@ def public_key(root: str | Path = ".") -> bytes:
     for name in ("release.pub", "release.key"):
         if (folder / name).is_file():
             return read_public(folder / name) if name == "release.pub" else public_pem(folder / name)
-    raise UserError(f"{folder}/release.pub: no key to verify with; put the publisher's public key there, or name it with --key")
+    raise UserError(
+        f"{folder}/release.pub: no key to verify with; put the publisher's public key there, or name it with --key"
+    )
 
 
 def generate(path: Path) -> Path:

@@ -6,7 +6,7 @@ The metadata at its head is made by huggingface_hub, so the hub and its tools ca
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from slipway.records import EvaluateReport, Measure, PrepareReport, Probe, ValidateReport
 from slipway.release.bundle import licence, training
@@ -61,7 +61,7 @@ def hub(location: str, kind: str = "") -> str | None:
 def _metadata(material: Material) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
-    recipe, report = material.recipe, material.evaluate
+    recipe, report, base = material.recipe, material.evaluate, material.acquire.base
     own = {"dataset_type": recipe.name, "dataset_name": f"{recipe.name}, held-out split"}
     held_out = own | {"dataset_split": "test", "dataset_revision": report.test_sha256}
     brought = {
@@ -91,9 +91,29 @@ def _metadata(material: Material) -> str:
         tags=["slipway", str(material.architecture.get("model_type", "unknown"))],
         eval_results=results,
         datasets=sorted({found for s in material.acquire.sources if (found := hub(s.location, "datasets/"))}) or None,
-        base_model=hub(material.acquire.base.location) if material.acquire.base else None,
+        base_model=hub(base.location) if base and material.train.start == "base" else None,
         **licence.hub_name(recipe.bundle.licence),
     ).to_yaml()
+
+
+class Beside(NamedTuple):
+    """One measure of the model beside that of its base."""
+
+    what: str
+    base: Measure
+    difference: Measure
+
+
+def beside(report: EvaluateReport) -> list[Beside]:
+    """What was measured on the base too; empty if training started from new weights."""
+    found = report.base
+    if found is None:
+        return []
+    rows = [Beside("bits per byte, text", found.bits_per_byte, found.bits_per_byte_difference)]
+    if found.answers and found.answers_difference:
+        form = "with the chat template" if found.answers_form == "template" else "asked in plain text, which suits it"
+        rows.append(Beside(f"bits per byte, answers (base {form})", found.answers, found.answers_difference))
+    return rows
 
 
 def statuses(contract: ValidateReport) -> str:
@@ -129,6 +149,7 @@ def render(material: Material) -> str:
         bits=ranked(material.evaluate),
         safety=safety_rows(material.safety.probes),
         claims=claims(material),
+        beside=beside(material.evaluate),
         statuses=statuses(material.contract),
         asked=asked(material.prepare),
         residual=residual(material.prepare),

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from slipway import page
 from slipway.page import Section, digest, number, table, verdict
 from slipway.release.bundle import training
-from slipway.release.bundle.card import NAMES, ranked, safety_rows
+from slipway.release.bundle.card import NAMES, beside, ranked, safety_rows
 from slipway.release.bundle.claims import claims
 from slipway.release.bundle.material import Material, Point
 from slipway.release.bundle.render import interval
@@ -69,6 +69,13 @@ def _evaluation(material: Material) -> Section:
             "Turns of the assistant and completions, each after all that was said before it, rendered as in training; "
             f"95 % interval {interval(answers)} ({answers.method})."
         )
+    if compared := beside(report):
+        body += Markup("<h3>Beside the base</h3>")
+        shown: list[list[page.Cell]] = [
+            [row.what, row.base.value, row.difference.value, interval(row.difference), row.difference.n]
+            for row in compared
+        ]
+        body += table(["", "base", "model minus base", "95 % interval", "n"], shown)
     by_source = sorted(report.bits_per_byte_by_source.items(), key=lambda item: (item[1], item[0]))
     if by_source:
         body += Markup("<h3>By source</h3>")
