@@ -19,10 +19,13 @@ def preflight() -> None:
 
 
 def check_architecture() -> None:
-    """Before a build that takes a while: transformers knows every key of `train.architecture`."""
+    """Before a build that takes a while: transformers knows every key of `train.architecture`, the devices are here."""
+    from slipway.model import device
     from slipway.model.build import configure
 
     recipe = load("params.yaml")
+    if "SLIPWAY_LAUNCHER" not in os.environ:  # else training may run on other machines
+        device.choose(recipe.train)
     vocabulary = recipe.tokenize.vocabulary or 1  # of a base tokenizer it is known when it is there
     if recipe.train.architecture is not None:
         configure(recipe.train.architecture, vocabulary, recipe.train.sequence_length)

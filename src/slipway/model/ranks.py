@@ -67,7 +67,8 @@ def launch(devices: Devices, work: Path) -> TrainReport:
     work.mkdir(parents=True, exist_ok=True)
     for name in (REPORT, FAILURE):
         (work / name).unlink(missing_ok=True)
-    environment = os.environ | {_OWNER: f"{socket.gethostname()} {os.getpid()}"}
+    # One thread until the recipe's number is set; torchrun says so at length if nobody does.
+    environment = {"OMP_NUM_THREADS": "1"} | os.environ | {_OWNER: f"{socket.gethostname()} {os.getpid()}"}
     code = subprocess.call(command, env=environment)
     if (failure := work / FAILURE).is_file():
         kind, _, text = failure.read_text("utf-8").partition("\n")

@@ -64,7 +64,8 @@ class Run:
         self.model, self.objective = setting.start.model, setting.objective
         self.faster = speed_up(self.model)
         forward = Forward(self.model)
-        self.objective.begin(forward, device.place)
+        with self.computing():
+            self.objective.begin(forward, device.place)
         rows = max(1, VALIDATION_TOKENS // settings.sequence_length)
         self.held_out = self.objective.held_out.sample(rows)
         self.learner = Learner(forward, self.objective).train()
@@ -187,21 +188,27 @@ class Run:
         return found
 
     @torch.no_grad()
-    def measure(self) -> dict[str, float]:
-        """`loss` and the objective's other measures on the held-out sample, means per unit."""
+    def measure(self, model: Any = None) -> dict[str, float]:
+        """`loss` and the objective's other measures on the held-out sample, means per unit.
+
+        Args:
+            model: another than the one that is trained, e.g. merged.
+        """
         world, device = self.setting.world, self.setting.device.place
         size = self.settings.micro_batch_size or 32
         batches = self.held_out.split(size)
         units = sum(batch.units for batch in batches)
         sums: dict[str, float] = {"loss": 0.0}
-        self.learner.eval()
+        learner = self.learner if model is None else Learner(Forward(model), self.objective)
+        learner.eval()
+        averaged = self.average.applied() if self.average and model is None else nullcontext()
         # Sharded layers are gathered by all ranks together, so each does every batch; the sample is small.
-        with self.average.applied() if self.average else nullcontext(), self.computing():
+        with averaged, self.computing():
             for batch in batches:
-                loss = self.learner(batch.to(device), 1.0)
+                loss = learner(batch.to(device), 1.0)
                 for name, value in {"loss": loss.value, **loss.sums}.items():
                     sums[name] = sums.get(name, 0.0) + float(value)
-        self.learner.train()
+        learner.train()
         return {name: world.told(total) / units for name, total in sums.items()}
 
 

@@ -97,6 +97,8 @@ def train(
             iterate(run, told, meter, peak)
             return _outcome(run, places, key)
     finally:
+        if world.size == 1:
+            run.setting.checkpoints.close()
         parallel.leave(world)
 
 
@@ -140,24 +142,34 @@ def _outcome(run: Run, places: Places, key: str) -> TrainReport | None:
     whole: dict[str, Any] | None = gathered(run.model, world)
     if not world.first:
         return None
-    device = run.setting.device
+    device, start = run.setting.device, run.setting.start
+    if whole is not None and start.adapters is not None:
+        # Adapters cannot be merged in parts: into a base of its own, on this rank.
+        start = prepare(run.settings, run.setting.seed, places.tokens, places.base, device)
+        start.model.load_state_dict(whole, strict=False)
+        whole = None
     rows = run.held_out.rows[:8, :-1].to(device.place)
-    model, merge_error = finished(run.setting.start, run.settings, places.base, rows)
+    model, merge_error = finished(start, run.settings, places.base, rows)
+    loss = state.best_loss or 0.0
+    if run.settings.base_bits:
+        loss = run.measure(model)["loss"]  # what was validated was the base in few bits
+    parameters = sum(p.numel() for p in model.parameters())
     write_model(model, places.model_out, whole, device.dtype)
     write_atomic(places.log_out, to_jsonl(state.lines))
     run.setting.checkpoints.finish()
-    return _report(run, places, key, merge_error)
+    report = _report(run, places, key, loss)
+    return report.model_copy(update={"parameters": parameters, "merge_error": merge_error})
 
 
-def _report(run: Run, places: Places, key: str, merge_error: float | None) -> TrainReport:
+def _report(run: Run, places: Places, key: str, loss: float) -> TrainReport:
     state, settings, device = run.state, run.settings, run.setting.device
-    loss, bits = state.best_loss or 0.0, run.objective.bits_per_byte
+    bits = run.objective.bits_per_byte
     used, why = run.compiled
     return TrainReport(
         objective=settings.objective.kind,
         start=settings.start,
         adapter=describe(settings.adapter) if settings.adapter else None,
-        merge_error=merge_error,
+        merge_error=None,
         parameters=sum(p.numel() for p in run.model.parameters()),
         trained_parameters=sum(p.numel() for p in run.parameters.values()),
         steps=state.step,
