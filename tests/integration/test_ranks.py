@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.model.conftest import settings, write_tokens
+from tests.model.conftest import settings, write_base, write_tokens
 
 pytestmark = pytest.mark.journey
 
@@ -149,3 +149,19 @@ def test_a_damaged_file_of_one_rank_is_noticed(runs: dict[int, Path], tokens: Pa
     assert "checkpoint passed over: step-000012/shard-00002" in output
     assert "resumed after step 8 of 24" in output
     assert report(tmp_path / "p")["weights_sha256"] == report(runs[2])["weights_sha256"]
+
+
+def test_adapters_of_two_ranks_merge_into_one_model(tokens: Path, tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    write_base(tmp_path / "p" / "base")
+    changes = {"architecture": None, "start": "base", "adapter": {"rank": 4, "alpha": 8.0}, "optimizer": "adamw"}
+    code, output = job(tmp_path / "p", tokens, 2, **changes)
+    assert code == 0, output
+    found = report(tmp_path / "p")
+    assert found["trained_parameters"] < found["parameters"] / 2
+    assert found["merge_error"] < 1e-4
+    from safetensors.torch import load_file
+
+    before, after = (load_file(tmp_path / "p" / name / "model.safetensors") for name in ("base", "trained"))
+    assert before.keys() == after.keys()
+    assert not before["model.layers.0.mlp.up_proj.weight"].equal(after["model.layers.0.mlp.up_proj.weight"])
