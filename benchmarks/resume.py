@@ -7,7 +7,7 @@ reading and checking the checkpoint, the trial write of the preflight, counting 
 """
 
 import argparse
-import datetime
+import datetime as dt
 import json
 import os
 import platform
@@ -87,7 +87,7 @@ def main() -> None:
         json.dumps(
             {
                 "benchmark": "resume",
-                "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+                "date": dt.datetime.now(dt.UTC).date().isoformat(),
                 "command": "python benchmarks/resume.py",
                 "seconds": {"median": round(statistics.median(found), 2), "all": [round(s, 2) for s in found]},
                 "cpus": os.cpu_count(),

@@ -7,7 +7,9 @@ classes. Parameters keep their names and places. A call that is not the one of t
 an adapter or a hook on a projection, an accelerator) goes to the layer's own forward, each time anew.
 """
 
+import ctypes
 import inspect
+import os
 from collections import Counter
 from types import MethodType
 from typing import Any
@@ -16,11 +18,15 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.distributed.tensor import DTensor
-from torch.nn import functional
 
+from slipway.model.attention import causal
 from slipway.model.trial import same
 
 _Grads = tuple[torch.Tensor | None, ...]
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""From glibc's malloc.h."""
+_LEFT_ASIDE = {"position_ids", "use_cache", "sliding_window"}
+"""What torch's attention is told and does not use; other words may mean something to it."""
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -49,26 +55,30 @@ class _Norm(torch.autograd.Function):
 
 
 class _GatedMlp(torch.autograd.Function):
-    """down(silu(gate(x)) · up(x)); keeps two tensors of the inner width for the backward pass instead of four."""
+    """down(silu(gate(x)) · up(x)); keeps three tensors of the inner width instead of four."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, *weights: torch.Tensor) -> torch.Tensor:
         gate, up, down = weights
         flat = x.reshape(-1, x.shape[-1])
-        a, b = flat @ gate.T, flat @ up.T
-        ctx.save_for_backward(flat, gate, up, down, a, b)
-        return (functional.silu(a).mul_(b) @ down.T).view(*x.shape[:-1], len(down))
+        lit, b = flat @ gate.T, flat @ up.T
+        sigma = lit.sigmoid()
+        lit.mul_(sigma)
+        ctx.save_for_backward(flat, gate, up, down, sigma, lit, b)
+        return ((lit * b) @ down.T).view(*x.shape[:-1], len(down))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *outputs: torch.Tensor) -> _Grads:
-        x, gate, up, down, a, b = ctx.saved_tensors
+        x, gate, up, down, sigma, lit, b = ctx.saved_tensors
         wanted, grad = ctx.needs_input_grad, outputs[0]
         flat = grad.reshape(len(x), -1)
-        lit, inner = functional.silu(a), flat @ down
-        grad_down = flat.T @ (lit * b) if wanted[3] else None
-        grad_b = lit.mul_(inner)
-        grad_a = torch.ops.aten.silu_backward(inner.mul_(b), a)
+        inner = lit * b
+        grad_down = flat.T @ inner if wanted[3] else None
+        through = torch.mm(flat, down, out=inner)
+        grad_b = through * lit
+        # The slope of silu is sigma + silu · (1 - sigma).
+        grad_a = through.mul_(b).mul_(torch.addcmul(sigma, lit, 1 - sigma))
         grad_x = torch.addmm(torch.mm(grad_b, up), grad_a, gate).view(*grad.shape[:-1], -1) if wanted[0] else None
         return grad_x, grad_a.T @ x if wanted[1] else None, grad_b.T @ x if wanted[2] else None, grad_down
 
@@ -180,9 +190,11 @@ def _attention(
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
     query, key, value = _Heads.apply(hidden_states, *position_embeddings, *weights)
-    out, _ = sdpa_attention_forward(
-        self, query, key, value, attention_mask, dropout=0.0, scaling=self.scaling, **kwargs
-    )
+    if attention_mask is None and self.is_causal and not kwargs.keys() - _LEFT_ASIDE:
+        out = causal(query, key, value, self.scaling).transpose(1, 2)
+    else:
+        kwargs |= {"dropout": 0.0, "scaling": self.scaling}
+        out, _ = sdpa_attention_forward(self, query, key, value, attention_mask, **kwargs)
     return self.o_proj(out.reshape(*hidden_states.shape[:2], -1)), None
 
 
@@ -202,6 +214,18 @@ def _candidates(module: Any) -> list[Any]:
     return []
 
 
+def keep_pages() -> bool:
+    """Let the C library keep freed memory for the next step; False where it is not glibc.
+
+    Given back and taken anew, as it does with large pieces by default, each page costs a fault and is cleared first.
+    """
+    try:
+        told = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(told(_MMAP_THRESHOLD, 2**30) and told(_TRIM_THRESHOLD, 2**30))
+
+
 def speed_up(model: nn.Module) -> list[str]:
     """Put faster passes into the submodules of a model where a trial proves them equal; only float32 on a processor.
 
@@ -219,4 +243,6 @@ def speed_up(model: nn.Module) -> list[str]:
                 module.forward = MethodType(candidate, module)
                 found[type(module).__name__] += 1
                 break
+    if found and os.environ.get("KP"):
+        keep_pages()
     return [f"{name} x {count}" for name, count in sorted(found.items())]

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 WIDTH, HEIGHT = 480, 270
-LEFT, RIGHT, TOP, BOTTOM = 58, 26, 16, 44
+LEFT, RIGHT, TOP, BOTTOM = 70, 26, 16, 44
 _BARS, _ROW = 160, 34
 _AXIS, _STRONG, _PLAIN = Markup(' class="axis"'), Markup(' class="strong"'), Markup("")
 
