@@ -91,6 +91,6 @@ def causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: f
         scale: of the scores.
     """
     if query.shape[2] in LENGTHS and query.shape == key.shape:
-        return _Blocks.apply(query, key, value, scale)  # type: ignore[no-any-return]
+        return _Blocks.apply(query, key, value, scale)
     shared = query.shape[1] != key.shape[1]
     return functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale, enable_gqa=shared)
