@@ -126,7 +126,7 @@ def matmul_peak() -> float:
 def compare(
     task: Task, sides: dict[str, str], rounds: int, clock: str = "cpu", measure: Callable[[], float] = matmul_peak
 ) -> dict[str, Any]:
-    """Medians over rounds of each side, and its speed over that of the others.
+    """Medians over rounds of each side, and of the ratios to the others within a round.
 
     Args:
         task: what all do.
@@ -156,7 +156,11 @@ def compare(
         }
         result[side] |= {key: runs[0][key] for key in ("swapped", "trl", "loss") if key in runs[0]}
     for side in list(sides)[1:]:
-        result[f"ours/{side}"] = round(result["ours"]["tokens_per_s"] / result[side]["tokens_per_s"], 3)
+        # Of the two runs of a round, which met about the same neighbours.
+        rounds_of_both = zip(found["ours"], found[side], strict=True)
+        ratios = [(one["useful"] / one[clock]) / (other["useful"] / other[clock]) for one, other in rounds_of_both]
+        result[f"ours/{side}"] = round(statistics.median(ratios), 3)
+        result[f"ours/{side} by round"] = [round(ratio, 2) for ratio in ratios]
         result[f"rss ours/{side}"] = round(result["ours"]["rss_mib"] / result[side]["rss_mib"], 3)
     return result | {"torch": found["ours"][0]["torch"], "transformers": found["ours"][0]["transformers"]}
 

@@ -4,7 +4,8 @@ import subprocess
 
 import pytest
 
-from slipway.files import combined, digests, sha256_file, write_atomic
+from slipway.errors import UserError
+from slipway.files import combined, digests, sha256_file, weights_of, write_atomic
 
 
 def test_digest_agrees_with_sha256sum(tmp_path):
@@ -33,3 +34,13 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 def test_mode(tmp_path):
     write_atomic(tmp_path / "key", b"secret", mode=0o600)
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+
+
+def test_weights_in_parts_are_named_by_their_content() -> None:
+    parts = {"model-00001-of-00002.safetensors": "a", "model-00002-of-00002.safetensors": "b"}
+    index = {"model.safetensors.index.json": "i", "config.json": "c"}
+    assert weights_of(parts | index) != weights_of(parts | index | {"model-00002-of-00002.safetensors": "x"})
+    assert weights_of(parts | index) == weights_of(parts | index | {"config.json": "other"})
+    assert weights_of({"model.safetensors": "w", "config.json": "c"}) == "w"
+    with pytest.raises(UserError, match=r"no model\.safetensors"):
+        weights_of({"config.json": "c"})

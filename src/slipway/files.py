@@ -3,9 +3,11 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from slipway.errors import UserError
 
 BLOCK = 1 << 20
 
@@ -80,3 +82,20 @@ def write_atomic(path: str | Path, data: str | bytes, mode: int = 0o644) -> None
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def weights_of(files: Mapping[str, str]) -> str:
+    """What names a model's weights: the digest of their one file, or one over those of all its parts and the index.
+
+    Args:
+        files: name in the model's directory -> sha256; other files are passed over.
+
+    Raises:
+        UserError: if there are no weights.
+    """
+    if whole := files.get("model.safetensors"):
+        return whole
+    parts = {name: sha for name, sha in files.items() if name.startswith("model") and ".safetensors" in name}
+    if not parts:
+        raise UserError("no model.safetensors and no parts of one; rebuild with `slipway build --force train`")
+    return combined(parts)

@@ -123,6 +123,9 @@ def _training(recipe: Recipe) -> list[str]:
         "train.objective is distill, but the recipe names no acquire.teacher": (
             kind == "distill" and acquire.teacher is None
         ),
+        f"train.base_bits holds the base on one device, and train.devices asks for {devices}": (
+            train.base_bits is not None and devices > 1
+        ),
         f"train.objective is {kind}, so train.start must be base": pairs and train.start != "base",
         f"train.objective is {kind}, so tokenize.packing must be stream": pairs and recipe.tokenize.packing != "stream",
         f"train.batch_size ({train.batch_size}) must be a multiple of the {devices} devices times "

@@ -10,9 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.model.conftest import settings, write_base, write_tokens
+from slipway.model.ranks import ENVIRONMENT
+from tests.model.conftest import ARCHITECTURE, settings, write_base, write_tokens
 
 pytestmark = pytest.mark.journey
 
@@ -60,7 +62,7 @@ def job(root: Path, tokens: Path, count: int, stop: int = 0, restarts: int = 2, 
         stderr=subprocess.STDOUT,
         text=True,
         timeout=240,
-        env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "RANK": "0", "WORLD_SIZE": "1"},
+        env=os.environ | ENVIRONMENT | {"OMP_WAIT_POLICY": "PASSIVE", "RANK": "0", "WORLD_SIZE": "1"},
         check=False,
     )
     return done.returncode, done.stdout
@@ -165,3 +167,30 @@ def test_adapters_of_two_ranks_merge_into_one_model(tokens: Path, tmp_path: Path
     before, after = (load_file(tmp_path / "p" / name / "model.safetensors") for name in ("base", "trained"))
     assert before.keys() == after.keys()
     assert not before["model.layers.0.mlp.up_proj.weight"].equal(after["model.layers.0.mlp.up_proj.weight"])
+
+
+def test_ranks_without_answers_and_averages_between_checkpoints_change_nothing(tmp_path: Path) -> None:
+    """An untied head that some micro-batches do not use, and validations that are neither best nor saved."""
+    masked = write_tokens(tmp_path / "tokens")
+    for split, count in (("train", 3000), ("validation", 600)):
+        (np.arange(count) // 40 % 3 == 0).astype(np.uint8).tofile(masked / f"{split}-00000.mask.bin")
+    index = json.loads((masked / "index.json").read_text())
+    for split in index["splits"].values():
+        for entry in (split, *split["shards"]):
+            entry["learnt"] //= 3
+        split["shards"][0]["masked"] = True
+    (masked / "index.json").write_text(json.dumps(index))
+    architecture = ARCHITECTURE | {"tie_word_embeddings": False}
+    changes = {
+        "architecture": architecture,
+        "validate_every": 1,
+        "checkpoint_every": 24,
+        "steps": 8,
+        "learning_rate": 0.1,
+    }
+    for count in (1, 2):
+        (tmp_path / str(count)).mkdir()
+        code, output = job(tmp_path / str(count), masked, count, architecture=architecture, **changes)
+        assert code == 0, output
+    assert len(report(tmp_path / "1")["checkpoints"]) < 9  # some validation was not the best
+    assert curve(tmp_path / "2") == pytest.approx(curve(tmp_path / "1"), rel=1e-4)

@@ -164,3 +164,14 @@ def test_a_write_that_fails_in_the_background_is_told_and_the_last_one_stays(che
     assert not checkpoints.failed()
     assert [path.name for path in checkpoints.directory.iterdir()] == ["step-000004"]
     assert save(checkpoints, 8)
+
+
+def test_damaged_newer_ones_do_not_push_out_what_is_whole(tmp_path: Path, said: list[str]) -> None:
+    made = Checkpoints(tmp_path, "key", said.append, Keep(last=1))
+    made.begin()
+    for step in (20, 30):
+        save(made, step, best_step=30)
+        (made.path(step) / "state.json").unlink()
+    save(made, 10)
+    assert made.newest(tensors()) is not None
+    assert 10 in made.steps()

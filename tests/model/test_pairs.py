@@ -61,6 +61,9 @@ def test_of_a_long_document_the_end_is_kept(tmp_path: Path, length: int) -> None
     assert batch.rows[0].tolist() == kept
     counted = [label if place >= len(whole) - 6 else IGNORED for place, label in enumerate(whole)]
     assert batch.labels[0].tolist() == counted[1:][-length:]
+    # The other side loses as much of its prompt, so that both answers follow the same words.
+    cut = max(0, min(len(whole) - length - 1, 4))
+    assert batch.rows[1].tolist()[: 5 - cut] == [0, 1, 2, 3, 4][cut:] == whole[cut:5]
 
 
 def test_filling_changes_no_likelihood(choices: Path) -> None:

@@ -122,7 +122,7 @@ class Checkpoints:
         self, step: int, partial: Path, state: dict[str, Any], best_step: int, pending: Future[Any]
     ) -> str:
         try:
-            pending.result()
+            sharded.wait(pending)
             if not self._world.first:
                 return ""
             parts = sorted(partial.glob("*.safetensors"))
@@ -144,7 +144,8 @@ class Checkpoints:
         partial.rename(final)
         _sync(self.directory)
         every = self._keep.every
-        for old in self.steps()[: -self._keep.last]:
+        # Later ones were passed over as damaged; they must not push out what is whole.
+        for old in [other for other in self.steps() if other <= step][: -self._keep.last]:
             if old != best_step and not (every and old % every == 0):
                 shutil.rmtree(self.path(old))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway.errors import UserError
-from slipway.files import sha256_file
+from slipway.files import sha256_file, weights_of
 
 
 def _refuse_foreign(directory: Path) -> None:
@@ -19,9 +19,8 @@ def _refuse_foreign(directory: Path) -> None:
 
 
 def weights_digest(directory: Path) -> str:
-    """sha256 of the weights' one file, or of the index that lists them."""
-    index = directory / "model.safetensors.index.json"
-    return sha256_file(index if index.is_file() else directory / "model.safetensors")
+    """sha256 of the weights' one file; of several, one over all their digests, for an index holds no content."""
+    return weights_of({path.name: sha256_file(path) for path in directory.glob("model*.safetensors*")})
 
 
 def load(directory: str | Path, tokenizer: str | Path | None = None) -> tuple[Any, Any]:

@@ -34,6 +34,11 @@ def _line(run: Run, rate: float, norm: float, found: dict[str, float] | None) ->
     return line
 
 
+def logged(line: dict[str, Any]) -> dict[str, float]:
+    """The figures of a line of the log."""
+    return {name: float(value) for name, value in line.items() if value is not None and name != "step"}
+
+
 @dataclass
 class _Speed:
     """How fast it goes since this process began to train."""
@@ -77,8 +82,7 @@ def iterate(run: Run, told: Told, meter: Meter, peak: float, until: int | None =
         speed, share, left = clock.now(run)
         if due or state.step % every == 0:
             line = _line(run, rate, norm, found)
-            values = {name: float(value) for name, value in line.items() if value is not None and name != "step"}
-            told.log(state.step, values | {"tokens_per_second": speed, "mfu": share})
+            told.log(state.step, logged(line) | {"tokens_per_second": speed, "mfu": share})
         if state.finished or state.step % settings.checkpoint_every == 0 or state.best_step == state.step:
             run.save()
         elif run.setting.checkpoints.failed():

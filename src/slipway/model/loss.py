@@ -35,8 +35,9 @@ class _Part(NamedTuple):
     label: torch.Tensor
     grad_hidden: torch.Tensor | None
     grad_weight: torch.Tensor | None
-    """Of all chunks so far; this one is added."""
+    """Of all chunks so far; this one is added, or put there if it is the first."""
     divisor: float
+    first: bool
 
 
 def _wide_part(part: _Part, head: torch.Tensor, room: torch.Tensor) -> torch.Tensor:
@@ -57,7 +58,8 @@ def _wide_part(part: _Part, head: torch.Tensor, room: torch.Tensor) -> torch.Ten
         torch.mm(scores.T, head, out=part.grad_hidden).div_(sums)
     if part.grad_weight is not None:
         # Not addmm_, which torch's counter of operations passes over.
-        torch.addmm(part.grad_weight, scores, part.hidden / sums, out=part.grad_weight)
+        so_far = part.grad_weight
+        torch.addmm(so_far, scores, part.hidden / sums, beta=int(not part.first), out=so_far)
     return found
 
 
@@ -87,15 +89,16 @@ class LinearCrossEntropy(torch.autograd.Function):
         n, chunk, wide = len(labels), _chunk(hidden.device), _wide(hidden.dtype)
         head = weight.to(hidden.dtype)
         grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        grad_weight = torch.zeros_like(weight, dtype=wide) if ctx.needs_input_grad[1] else None
         full = hidden.dtype == wide
+        make = torch.empty_like if full and n else torch.zeros_like
+        grad_weight = make(weight, dtype=wide) if ctx.needs_input_grad[1] else None
         # One piece of memory for all chunks: new pages would cost more than the passes over them.
         room = hidden.new_empty(len(weight) * min(chunk, n)) if full else None
         total = hidden.new_zeros((), dtype=wide)
         for start in range(0, n, chunk):
             here = slice(start, start + chunk)
             into = None if grad_hidden is None else grad_hidden[here]
-            part = _Part(hidden[here], labels[here], into, grad_weight, divisor)
+            part = _Part(hidden[here], labels[here], into, grad_weight, divisor, start == 0)
             total += _half_part(part, head) if room is None else _wide_part(part, head, room)
         for grad in (grad_hidden, grad_weight):
             if grad is not None and not full:

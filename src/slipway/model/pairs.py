@@ -1,8 +1,9 @@
 """Batches of preference pairs: a chosen and a rejected answer to the same prompt, one row each.
 
 Which pairs a step takes is a pure function of (seed, step), as for packed tokens. Every row begins with the
-separator, as a text does in training; rows of a batch are filled at the right up to the longest, which a causal
-model does not see. Only the answers count. Of a sequence that is too long the end is kept.
+separator, as a text does in training, unless it is too long: then the end is kept, and both rows of a pair lose as
+much of their prompt. Rows of a batch are filled at the right up to the longest, which a causal
+model does not see. Only the answers count.
 """
 
 from itertools import accumulate
@@ -104,11 +105,20 @@ class Pairs:
         end = base + int(offsets[number + 1]) if number + 1 < len(offsets) else self._ends[file]
         tokens = np.concatenate([[self._separator], self._stream.take(start, end - start)]).astype(np.int64)
         counts = np.ones(end - start, np.uint8) if self._mask is None else self._mask.take(start, end - start)
-        return tokens[-self.length - 1 :], counts[-self.length :]
+        return tokens, counts
+
+    def _pair(self, number: int) -> list[tuple[Any, Any]]:
+        """Both sequences, cut alike at the front, so that the two answers still follow the same prompt."""
+        both = [self._sequence(int(self._files[number]), int(d)) for d in self._pairs[number]]
+        prompt = min(int(np.argmax(counts != 0)) for _, counts in both)
+        over = [max(0, len(tokens) - self.length - 1) for tokens, _ in both]
+        # Where an answer alone is too long, it loses its own beginning and the other one nothing of its answer.
+        drops = [max(own, min(max(over), prompt)) for own in over]
+        return [(tokens[drop:], counts[drop:]) for (tokens, counts), drop in zip(both, drops, strict=True)]
 
     def take(self, numbers: list[int]) -> PairBatch:
         """The pairs of these places."""
-        found = [self._sequence(int(self._files[n]), int(d)) for n in numbers for d in self._pairs[n]]
+        found = [one for number in numbers for one in self._pair(number)]
         width = max(len(counts) for _, counts in found)
         rows = np.full((len(found), width + 1), self._separator, np.int64)
         labels = np.full((len(found), width), IGNORED, np.int64)

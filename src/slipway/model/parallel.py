@@ -71,15 +71,12 @@ def join(devices: Devices, device: Device) -> World:
         if wanted > 1:
             raise UserError(
                 f"train.devices asks for {wanted} processes, and this is a single one; run `slipway build`, which "
-                "starts them, or python -m torch.distributed.run"
+                "starts them"
             )
         return World()
     backend = "cpu:gloo,cuda:nccl" if device.on_gpu else "gloo"
     if not dist.is_initialized():
-        store, rank, count = next(dist.rendezvous("env://"))
-        # torchrun keeps its store when it restarts a job, and with it the addresses of processes that are dead.
-        attempt = dist.PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
-        dist.init_process_group(backend, store=attempt, rank=rank, world_size=count)
+        dist.init_process_group(backend)
     size = dist.get_world_size()
     if size != wanted:
         raise UserError(f"train.devices asks for {wanted} processes, and the launcher started {size}; make them equal")
@@ -110,4 +107,6 @@ def shard(learner: nn.Module, world: World, device: Device) -> None:
     policy = MixedPrecisionPolicy(param_dtype=half, reduce_dtype=torch.float32 if half else None)
     for layer in layers(learner):
         fully_shard(layer, mesh=world.mesh, mp_policy=policy)
-    fully_shard(learner, mesh=world.mesh, mp_policy=policy)
+    whole = fully_shard(learner, mesh=world.mesh, mp_policy=policy)
+    # A rank whose part holds no answers does not use the head; what is summed must be the same on all.
+    whole.set_reduce_scatter_unused_params(True)

@@ -21,6 +21,13 @@ from slipway.settings import Devices
 
 MODULE = "pipelines.train"
 REPORT, FAILURE = "report.json", "failure.txt"
+ENVIRONMENT = {
+    # Until the recipe's number is set; torchrun says so at length if nobody does.
+    "OMP_NUM_THREADS": "1",
+    # A store of its own for each attempt: the old one holds the addresses of processes that are dead.
+    "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+}
+"""What a launcher must have; launch files for other machines set it too."""
 _OWNER = "SLIPWAY_STAGE_PROCESS"
 
 
@@ -67,8 +74,7 @@ def launch(devices: Devices, work: Path) -> TrainReport:
     work.mkdir(parents=True, exist_ok=True)
     for name in (REPORT, FAILURE):
         (work / name).unlink(missing_ok=True)
-    # One thread until the recipe's number is set; torchrun says so at length if nobody does.
-    environment = {"OMP_NUM_THREADS": "1"} | os.environ | {_OWNER: f"{socket.gethostname()} {os.getpid()}"}
+    environment = ENVIRONMENT | os.environ | {_OWNER: f"{socket.gethostname()} {os.getpid()}"}
     code = subprocess.call(command, env=environment)
     if (failure := work / FAILURE).is_file():
         kind, _, text = failure.read_text("utf-8").partition("\n")

@@ -24,9 +24,10 @@ from slipway.errors import Refusal, UserError
 from slipway.files import digests
 from slipway.model import device as devices
 from slipway.model import parallel
-from slipway.model.kept import check
+from slipway.model.kept import MANIFEST, check, listed
+from slipway.model.load import weights_digest
 from slipway.model.loop import iterate
-from slipway.model.outcome import run_key
+from slipway.model.outcome import run_key, write_model
 from slipway.model.run import Run
 from slipway.model.told import Places, Told, Uncounted, inputs_digest
 from slipway.model.train import open_run
@@ -161,6 +162,8 @@ def _differences(recorded: Recorded, run: Run) -> tuple[str, ...]:
             f"run key: {key} here, {report.run_key} on record: the code of training is another, or the record is not "
             "one of this recipe"
         )
+    if not recorded.settings.deterministic and report.device.startswith("cuda"):
+        found.append("deterministic: false in the recipe, so not even the same machine gives equal bits")
     if others := sorted({size for _, size in run.state.worlds} - {1}):
         found.append(f"processes: 1 here, {others[0]} in an earlier part of the run")
     return tuple(found)
@@ -170,7 +173,7 @@ def _take(start: Path, part: Segment, before: tuple[tuple[int, str], ...], run: 
     """Go on from a copy of `start`, the last checkpoint of the chain `before`, once every byte has been compared."""
     target = run.setting.checkpoints.path(part.start)
     target.mkdir()
-    for file in start.iterdir():
+    for file in [start / name for name in (MANIFEST, *listed((start / MANIFEST).read_bytes()))]:
         try:
             os.link(file, target / file.name)
         except OSError:  # another disk
@@ -193,6 +196,20 @@ def _take(start: Path, part: Segment, before: tuple[tuple[int, str], ...], run: 
         )
 
 
+def _check_released(recorded: Recorded, run: Run, places: Places) -> None:
+    """At the end of the segment with the best step: the release holds these very weights."""
+    if recorded.report.adapter is not None:  # merged weights are no checkpoint's
+        return
+    if run.average:
+        run.average.install()
+    write_model(run.model, places.model_out, None, run.setting.device.dtype)
+    if (found := weights_digest(places.model_out)) != recorded.report.weights_sha256:
+        raise Refusal(
+            f"the training is as recorded up to step {recorded.report.best_step}, but its weights have sha256 {found} "
+            f"and the release's {recorded.report.weights_sha256}; they were exchanged: do not believe this release"
+        )
+
+
 def replay(recorded: Recorded, part: Segment, start: Path | None, places: Places, told: Told) -> Replayed:
     """Train the segment again and compare.
 
@@ -205,7 +222,8 @@ def replay(recorded: Recorded, part: Segment, start: Path | None, places: Places
 
     Raises:
         UserError: if this machine cannot run it, or the checkpoint is not the recorded one.
-        Refusal: if the checkpoint says of itself that it is not of that step and chain.
+        Refusal: if the checkpoint says of itself that it is not of that step and chain, or the segment gives the
+            released weights' step and they are others.
     """
 
     def progress(done: int, _: int, note: str) -> None:
@@ -225,6 +243,8 @@ def replay(recorded: Recorded, part: Segment, start: Path | None, places: Places
         peak = devices.matmul_peak(run.setting.device)
         iterate(run, Told(told.log, progress, told.say), Uncounted(), peak, until=part.end)
         at_end = dict(run.state.chain).get(part.end)
+        if at_end == part.end_sha256 and part.end == recorded.report.best_step:
+            _check_released(recorded, run, places)
         return Replayed(part.end, part.end_sha256, at_end, _differences(recorded, run))
     finally:
         parallel.leave(run.setting.world)

@@ -208,6 +208,8 @@ class Run:
                 loss = learner(batch.to(device), 1.0)
                 for name, value in {"loss": loss.value, **loss.sums}.items():
                     sums[name] = sums.get(name, 0.0) + float(value)
+        if world.size > 1 and model is None:
+            learner.reshard()  # type: ignore[operator]  # or the next step begins with the gathered average
         learner.train()
         return {name: world.told(total) / units for name, total in sums.items()}
 

@@ -30,6 +30,21 @@ def begin_save(directory: Path, tensors: Mapping[str, torch.Tensor], world: Worl
     return pending
 
 
+def wait(pending: Future[Any]) -> None:
+    """Wait for a save in the background.
+
+    Raises:
+        OSError: as the disk did; torch wraps it in what `except Exception` would not catch.
+    """
+    from torch.distributed.checkpoint.api import CheckpointException
+
+    try:
+        pending.result()
+    except CheckpointException as error:
+        causes = [cause for cause, _ in error.failures.values()]
+        raise next((cause for cause in causes if isinstance(cause, OSError)), OSError(None, str(error))) from error
+
+
 def settle_header(path: Path) -> None:
     """Put the notes in a file's header in order: safetensors writes them as its hash table holds them, which varies.
 

@@ -17,7 +17,7 @@ from slipway.model import parallel
 from slipway.model.checkpoint import Checkpoints
 from slipway.model.ledger import Attempt
 from slipway.model.load import weights_digest
-from slipway.model.loop import iterate
+from slipway.model.loop import iterate, logged
 from slipway.model.lora import describe
 from slipway.model.objectives import choose
 from slipway.model.outcome import gathered, run_key, to_jsonl, write_model
@@ -57,6 +57,8 @@ def begin(run: Run, told: Told, *, fresh: bool) -> None:
         run.save()
     elif world.first:
         told.say(f"resumed after step {step} of {run.settings.steps}")
+        for line in run.state.lines:  # the tracker's run is a new one and has no beginning yet
+            told.log(line["step"], logged(line))
 
 
 def train(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from slipway.errors import Refusal, UserError
-from slipway.files import sha256_bytes, sha256_file
+from slipway.files import sha256_bytes, sha256_file, weights_of
 from slipway.recipe import Recipe
 from slipway.records import REPORTS, Record, ScanReport, StageRecord, read_record, read_report
 from slipway.release.bundle import manifest
@@ -139,9 +139,10 @@ def _origin(recipe: Recipe, root: Path, bundle: Path) -> GateLine:
 
 def _identity(bundle: Path, reports: Path) -> list[GateLine]:
     """That every report is about these bytes, so that none can be swapped for a better one."""
-    files = manifest.read(bundle).files
-    entry = files.get("model.safetensors") or files.get("model.safetensors.index.json")
-    weights = entry.sha256 if entry else None
+    try:
+        weights: str | None = weights_of({name: entry.sha256 for name, entry in manifest.read(bundle).files.items()})
+    except UserError:
+        weights = None
     results: dict[str, dict[str, Any]] = {}
     for stage in ("evaluate", "safety"):
         try:

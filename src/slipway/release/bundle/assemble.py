@@ -9,7 +9,7 @@ from pathlib import Path
 
 from slipway.chat import check_tokenizer
 from slipway.errors import Refusal, UserError
-from slipway.files import BLOCK, sha256_file, write_atomic
+from slipway.files import BLOCK, sha256_file, weights_of, write_atomic
 from slipway.recipe import Recipe
 from slipway.records import BundleReport
 from slipway.release.bundle import bom, card, data_card, licence, manifest, provenance, report
@@ -55,10 +55,6 @@ def _copy_model(material: Material, out: Path) -> dict[str, str]:
     return copied
 
 
-def _weights(copied: dict[str, str]) -> str:
-    return copied.get("model.safetensors") or copied["model.safetensors.index.json"]
-
-
 def _check_same_weights(material: Material, actual: str) -> None:
     """Every report must speak of the weights that are released."""
     for stage in ("train", "evaluate", "safety"):
@@ -89,14 +85,14 @@ def assemble(root: str | Path, recipe: Recipe, out: str | Path | None = None) ->
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     copied = _copy_model(material, out)
-    _check_same_weights(material, _weights(copied))
+    _check_same_weights(material, weights_of(copied))
     made = material.tokenize
     check_tokenizer(out, made.tokenizer_sha256, made.chat_template_sha256)
     documents = {
         "README.md": card.render(material),
         "DATA.md": data_card.render(material),
         "LICENSE": licence_text,
-        "bom.cdx.json": bom.render(material, _weights(copied)),
+        "bom.cdx.json": bom.render(material, weights_of(copied)),
         "provenance.json": provenance.render(material, copied),
         "report.html": report.render(material),
         "recipe.json": provenance.recipe_json(material.recipe),
