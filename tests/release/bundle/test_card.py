@@ -46,6 +46,7 @@ def test_card_metadata_names_the_task_file_the_data_sets_and_the_base(project, d
 
     edit(project, "evaluate", measured)
     edit(project, "acquire", fetched)
+    edit(project, "train", lambda result: result.update(start="base"))
     assemble(project, default_recipe)
     page = ModelCard((project / "bundle/README.md").read_text())
     assert page.data.datasets == ["owner/talks"]
