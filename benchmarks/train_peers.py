@@ -86,7 +86,7 @@ def model_of(task: Task) -> Any:
 
 def ours(task: Task, clock: Clock) -> dict[str, Any]:
     """Slipway's own run: its data, objective, forward, loss, optimisers and watch; only the verbs of its loop."""
-    from slipway.model.fast import speed_up
+    from slipway.model.device import choose
     from slipway.model.told import Places, Told
     from slipway.model.train import open_run
     from slipway.settings import Train
@@ -111,8 +111,7 @@ def ours(task: Task, clock: Clock) -> dict[str, Any]:
     )
     at = Path(task.folder)
     places = Places(at, at / "no", at / "no", at / "work", at / "ledger", at / "model", at / "log.jsonl")
-    run = open_run(settings, 0, places, "benchmark", Told())
-    speed_up(run.model)  # does nothing where the run has done so
+    run = open_run(settings, 0, places, key="benchmark", device=choose(settings), told=Told())
     swapped = sorted({type(m).__name__ for m in run.model.modules() if "forward" in vars(m)})
     for _ in range(settings.steps):
         learnt = run.state.learnt

@@ -19,7 +19,7 @@ from tests.model.conftest import ARCHITECTURE, settings, write_base, write_token
 pytestmark = pytest.mark.journey
 
 RANK = """
-import json, os, signal, sys
+import json, os, resource, signal, sys
 from pathlib import Path
 from slipway.model import ranks
 from slipway.model.told import Places, Told
@@ -33,7 +33,9 @@ places = Places(tokens, root / "base", root / "teacher", root / "work", root / "
 def progress(done, total, note):
     # The last rank dies, not the one that reports.
     if done == abs(stop) and not ranks.restarted():
-        if stop < 0:
+        if stop == -6:  # from here on the disk is full
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+        elif stop < 0:
             os._exit(9)
         if int(os.environ["RANK"]) == int(os.environ["WORLD_SIZE"]) - 1:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -42,9 +44,11 @@ def say(text):
     if ranks.first():
         print(text, flush=True)
 
-report = train(Train(**values), 7, places=places, inputs_digest="t", told=Told(progress=progress, say=say))
-if report:
-    (root / "report.json").write_text(report.to_json())
+def body():
+    return train(Train(**values), 7, places=places, inputs_digest="t", told=Told(progress=progress, say=say))
+
+root.joinpath("work").mkdir(exist_ok=True)
+ranks.serve(body, root)
 """
 
 
@@ -194,3 +198,20 @@ def test_ranks_without_answers_and_averages_between_checkpoints_change_nothing(t
         assert code == 0, output
     assert len(report(tmp_path / "1")["checkpoints"]) < 9  # some validation was not the best
     assert curve(tmp_path / "2") == pytest.approx(curve(tmp_path / "1"), rel=1e-4)
+
+
+def test_a_full_disk_is_told_once_and_the_last_good_checkpoint_stays(
+    runs: dict[int, Path], tokens: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "p").mkdir()
+    job(tmp_path / "p", tokens, 2, stop=-6)
+    kind, _, text = (tmp_path / "p" / "failure.txt").read_text().partition("\n")
+    assert kind == "UserError"
+    assert "could not be written" in text
+    assert "Free some disk space and run again" in text
+    assert not list((tmp_path / "p").glob("work/*/.partial-*"))
+    (tmp_path / "p" / "failure.txt").unlink()
+    code, output = job(tmp_path / "p", tokens, 2)
+    assert code == 0, output
+    assert "resumed after step" in output
+    assert report(tmp_path / "p")["weights_sha256"] == report(runs[2])["weights_sha256"]

@@ -10,7 +10,6 @@ from torch import nn
 from torch.nn import functional
 
 from slipway.model import fast
-from slipway.model.attention import causal
 from slipway.model.build import build
 from slipway.model.fast import speed_up
 from slipway.model.loss import LinearCrossEntropy
@@ -205,22 +204,6 @@ def test_a_frozen_head_costs_no_gradient() -> None:
     LinearCrossEntropy.apply(hidden, weight, torch.arange(5), 1.0).backward()
     assert hidden.grad is not None
     assert weight.grad is None
-
-
-@pytest.mark.parametrize(("length", "heads", "shared"), [(384, 3, 3), (403, 9, 9), (512, 4, 2), (64, 2, 2)])
-def test_attention_in_blocks_is_that_of_torch(length: int, heads: int, shared: int) -> None:
-    generator = torch.Generator().manual_seed(0)
-    shapes = [(2, length, count, 16) for count in (heads, shared, shared)]
-    parts = [torch.randn(*shape, generator=generator).transpose(1, 2).requires_grad_() for shape in shapes]
-    pull = torch.randn(2, heads, length, 16, generator=generator)
-    found, wanted = (
-        [out, *torch.autograd.grad(out, parts, pull)]
-        for out in (
-            causal(*parts, 0.3),
-            functional.scaled_dot_product_attention(*parts, is_causal=True, scale=0.3, enable_gqa=True),
-        )
-    )
-    alike(found, wanted)
 
 
 @pytest.mark.parametrize("kind", ["llama", "mistral"])

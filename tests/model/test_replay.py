@@ -80,6 +80,19 @@ def test_a_forged_digest_is_not_equal(project: tuple[Path, Recorded], again: Cal
     assert outcome.differences == ()
 
 
+def test_exchanged_weights_are_found_in_the_segment_that_ends_at_their_step(
+    project: tuple[Path, Recorded], again: Callable[..., Replayed]
+) -> None:
+    recorded = project[1]
+    ends = [segment(recorded.report, number).end for number in range(1, count(recorded.report) + 1)]
+    number = ends.index(recorded.report.best_step) + 1
+    exchanged = dataclasses.replace(recorded, report=recorded.report.model_copy(update={"weights_sha256": "0" * 64}))
+    assert segment(recorded.report, number).start in (0, 4, 8, 12, 16, 20)
+    with pytest.raises(Refusal, match="they were exchanged: do not believe this release"):
+        again(number, exchanged)
+    assert again(1, exchanged).equal  # says nothing of the weights
+
+
 @pytest.mark.parametrize(("number", "step"), [(1, 0), (2, 6)])
 def test_another_seed_is_not_equal(
     project: tuple[Path, Recorded], again: Callable[..., Replayed], number: int, step: int

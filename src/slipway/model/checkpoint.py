@@ -92,8 +92,11 @@ class Checkpoints:
         """
         partial = self.directory / f".partial-{step:06d}"
         if self._world.size > 1:
-            pending = sharded.begin_save(partial, tensors, self._world)
-            self._waiting = step, self._writer.submit(self._finish_sharded, step, partial, state, best_step, pending)
+            try:
+                waiting = sharded.begin_save(partial, tensors, self._world)
+            except OSError as error:
+                raise UserError(self._refused(step, error)) from error
+            self._waiting = step, self._writer.submit(self._finish, step, partial, state, best_step, waiting)
             return
         from safetensors.torch import save
 
@@ -103,36 +106,27 @@ class Checkpoints:
             file = "optimiser.safetensors" if name.startswith("optimiser.") else "model.safetensors"
             groups[file][name] = tensor.contiguous()
         contents = {name: save(group) for name, group in groups.items()}
-        self._waiting = step, self._writer.submit(self._finish, step, partial, state, best_step, contents)
+
+        def write() -> dict[str, str]:
+            partial.mkdir(parents=True)
+            return {name: _write(partial / name, data) for name, data in contents.items()}
+
+        self._waiting = step, self._writer.submit(self._finish, step, partial, state, best_step, write)
 
     def _finish(
-        self, step: int, partial: Path, state: dict[str, Any], best_step: int, contents: dict[str, bytes]
+        self, step: int, partial: Path, state: dict[str, Any], best_step: int, write: Callable[[], dict[str, str]]
     ) -> str:
+        """Write the tensors, then state, manifest and name; returns the digest, "" on ranks other than the first."""
+        first = self._world.first
         try:
-            partial.mkdir(parents=True)
-            files = {name: _write(partial / name, data) for name, data in contents.items()}
-            digest = _close(partial, state, files)
-            self._place(step, partial, best_step)
-        except OSError as error:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise UserError(self._refused(step, error)) from error
-        return digest
-
-    def _finish_sharded(
-        self, step: int, partial: Path, state: dict[str, Any], best_step: int, pending: Future[Any]
-    ) -> str:
-        try:
-            sharded.wait(pending)
-            if not self._world.first:
+            files = write()
+            if not first:
                 return ""
-            parts = sorted(partial.glob("*.safetensors"))
-            for path in parts:
-                sharded.settle_header(path)
-            files = {path.name: sha256_file(path) for path in parts}
             digest = _close(partial, state, files)
             self._place(step, partial, best_step)
         except OSError as error:
-            shutil.rmtree(partial, ignore_errors=True)
+            if first:
+                shutil.rmtree(partial, ignore_errors=True)
             raise UserError(self._refused(step, error)) from error
         return digest
 

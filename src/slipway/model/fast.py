@@ -18,14 +18,11 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.distributed.tensor import DTensor
 
-from slipway.model.attention import causal
 from slipway.model.trial import same
 
 _Grads = tuple[torch.Tensor | None, ...]
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """From glibc's malloc.h."""
-_LEFT_ASIDE = {"position_ids", "use_cache", "sliding_window"}
-"""What torch's attention is told and does not use; other words may mean something to it."""
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -189,11 +186,8 @@ def _attention(
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
     query, key, value = _Heads.apply(hidden_states, *position_embeddings, *weights)
-    if attention_mask is None and self.is_causal and not kwargs.keys() - _LEFT_ASIDE:
-        out = causal(query, key, value, self.scaling).transpose(1, 2)
-    else:
-        kwargs |= {"dropout": 0.0, "scaling": self.scaling}
-        out, _ = sdpa_attention_forward(self, query, key, value, attention_mask, **kwargs)
+    kwargs |= {"dropout": 0.0, "scaling": self.scaling}
+    out, _ = sdpa_attention_forward(self, query, key, value, attention_mask, **kwargs)
     return self.o_proj(out.reshape(*hidden_states.shape[:2], -1)), None
 
 
@@ -214,7 +208,7 @@ def _candidates(module: Any) -> list[Any]:
 
 
 def keep_pages() -> bool:
-    """Let the C library keep freed memory for the next step; False where it is not glibc.
+    """Let the C library keep freed memory, in the whole process, for the next step; False where it is not glibc.
 
     Given back and taken anew, as it does with large pieces by default, each page costs a fault and is cleared first.
     """
@@ -227,8 +221,6 @@ def keep_pages() -> bool:
 
 def speed_up(model: nn.Module) -> list[str]:
     """Put faster passes into the submodules of a model where a trial proves them equal; only float32 on a processor.
-
-    Where any were put in, freed memory is kept for the next step as well.
 
     Returns: what was put in, by class with numbers, for the record; empty if nothing was.
     """
@@ -244,6 +236,4 @@ def speed_up(model: nn.Module) -> list[str]:
                 module.forward = MethodType(candidate, module)
                 found[type(module).__name__] += 1
                 break
-    if found:
-        keep_pages()
     return [f"{name} x {count}" for name, count in sorted(found.items())]

@@ -16,6 +16,8 @@ from slipway.settings import Train
 
 FREE = {"keep", "devices"}
 """Settings that may change between two attempts at a run."""
+LIBRARIES = ("numpy", "peft", "safetensors", "torch", "transformers")
+"""What bits depend on beside our own code."""
 SHARD_BYTES = 5_000_000_000
 """Largest file of released weights."""
 
@@ -29,7 +31,7 @@ def run_key(settings: Train, seed: int, inputs_digest: str, device: Device) -> s
         "inputs": inputs_digest,
         "precision": f"{device.place.type} {device.dtype}",
         "code": combined({name: sha for name, sha in digests(here, here).items() if name.endswith(".py")}),
-        "libraries": {name: version(name) for name in ("numpy", "peft", "safetensors", "torch", "transformers")},
+        "libraries": {name: version(name) for name in LIBRARIES},
     }
     return sha256_bytes(json.dumps(facts, sort_keys=True).encode())[:16]
 

@@ -14,13 +14,9 @@ import torch.distributed as dist
 from torch import nn
 
 from slipway.errors import UserError
+from slipway.model import ranks
 from slipway.model.device import Device
 from slipway.settings import Devices
-
-
-def launched() -> bool:
-    """Whether this process is one that torchrun started."""
-    return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def local_rank() -> int:
@@ -67,7 +63,7 @@ def join(devices: Devices, device: Device) -> World:
         UserError: if the recipe asks for several and this process stands alone, or for another number.
     """
     wanted = devices.count * devices.nodes
-    if not launched():
+    if not ranks.inside():
         if wanted > 1:
             raise UserError(
                 f"train.devices asks for {wanted} processes, and this is a single one; run `slipway build`, which "

@@ -96,7 +96,7 @@ def serve(body: Callable[[], TrainReport | None], work: Path) -> None:
         return
     try:
         report = body()
-    except UserError as error:
+    except (UserError, OSError) as error:  # a full disk is a person's to mend too
         write_atomic(work / FAILURE, f"{type(error).__name__}\n{error}")
         os._exit(1)  # the others wait for this rank; the launcher ends them
     if report is not None:

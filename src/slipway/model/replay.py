@@ -27,14 +27,12 @@ from slipway.model import parallel
 from slipway.model.kept import MANIFEST, check, listed
 from slipway.model.load import weights_digest
 from slipway.model.loop import iterate
-from slipway.model.outcome import run_key, write_model
+from slipway.model.outcome import LIBRARIES, run_key, write_model
 from slipway.model.run import Run
 from slipway.model.told import Places, Told, Uncounted, inputs_digest
 from slipway.model.train import open_run
 from slipway.records import TrainReport
 from slipway.settings import Devices, Train
-
-LIBRARIES = ("numpy", "peft", "safetensors", "torch", "transformers")
 
 
 @dataclass(frozen=True)
@@ -229,7 +227,8 @@ def replay(recorded: Recorded, part: Segment, start: Path | None, places: Places
     def progress(done: int, _: int, note: str) -> None:
         told.progress(done - part.start, part.end - part.start, note)
 
-    run = open_run(_same_device(recorded), recorded.seed, places, "replay", told)
+    settings = _same_device(recorded)
+    run = open_run(settings, recorded.seed, places, key="replay", device=devices.choose(settings), told=told)
     try:
         run.setting.checkpoints.begin(fresh=True)
         if start is None:

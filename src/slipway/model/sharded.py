@@ -6,36 +6,56 @@ Each rank writes a file with its parts and where they belong; any number of rank
 import json
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from slipway.files import sha256_file
 from slipway.model.parallel import World
 
 
-def begin_save(directory: Path, tensors: Mapping[str, torch.Tensor], world: World) -> Future[Any]:
-    """Copy this rank's parts to memory and write them in the background; all ranks call it together."""
+def begin_save(directory: Path, tensors: Mapping[str, torch.Tensor], world: World) -> Callable[[], dict[str, str]]:
+    """Copy this rank's parts to memory and write them in the background; all ranks call it together.
+
+    Returns: what waits for the files and gives their sha256 by name, on the first rank; it raises OSError as the disk
+        did.
+    """
     import torch.distributed.checkpoint as dcp
 
-    if world.first:
-        directory.mkdir(parents=True)
-    world.told(None)
+    fault = _made(directory) if world.first else None
+    if fault := world.told(fault):
+        raise OSError(fault.errno, fault.strerror)
     writer = dcp.HuggingFaceStorageWriter(str(directory), save_distributed=True)
     # Tensors that are in main memory already would be written while training changes them.
     taken = {name: tensor.clone() if tensor.device.type == "cpu" else tensor for name, tensor in tensors.items()}
     pending: Any = dcp.async_save(taken, storage_writer=writer, process_group=world.writing)
-    return pending
+
+    def files() -> dict[str, str]:
+        _wait(pending)
+        if not world.first:
+            return {}
+        parts = sorted(directory.glob("*.safetensors"))
+        for path in parts:
+            settle_header(path)
+        return {path.name: sha256_file(path) for path in parts}
+
+    return files
 
 
-def wait(pending: Future[Any]) -> None:
-    """Wait for a save in the background.
+def _made(directory: Path) -> OSError | None:
+    """Make a directory; what the disk said if it could not."""
+    try:
+        directory.mkdir(parents=True)
+    except OSError as error:
+        return error
+    return None
 
-    Raises:
-        OSError: as the disk did; torch wraps it in what `except Exception` would not catch.
-    """
+
+def _wait(pending: Future[Any]) -> None:
+    """Wait for a save in the background; torch wraps what the disk says in what `except Exception` does not catch."""
     from torch.distributed.checkpoint.api import CheckpointException
 
     try:

@@ -15,6 +15,8 @@ from slipway.files import write_atomic
 from slipway.model import device as devices
 from slipway.model import parallel
 from slipway.model.checkpoint import Checkpoints
+from slipway.model.device import Device
+from slipway.model.fast import keep_pages
 from slipway.model.ledger import Attempt
 from slipway.model.load import weights_digest
 from slipway.model.loop import iterate, logged
@@ -29,7 +31,7 @@ from slipway.records import TrainReport
 from slipway.settings import Train
 
 
-def open_run(settings: Train, seed: int, places: Places, key: str, told: Told) -> Run:
+def open_run(settings: Train, seed: int, places: Places, *, key: str, device: Device, told: Told) -> Run:
     """A run at its very start: model on its device, data opened, nothing restored.
 
     Raises:
@@ -39,7 +41,8 @@ def open_run(settings: Train, seed: int, places: Places, key: str, told: Told) -
     torch.use_deterministic_algorithms(settings.deterministic)
     # Every tensor here is written before it is read; filling them first costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    device = devices.choose(settings, parallel.local_rank())
+    if not device.on_gpu:
+        keep_pages()
     world = parallel.join(settings.devices, device)
     objective = choose(settings, seed, places.tokens, places.teacher)
     start = prepare(settings, seed, places.tokens, places.base, device)
@@ -90,7 +93,7 @@ def train(
     told = told or Told()
     device = devices.choose(settings, parallel.local_rank())
     key = run_key(settings, seed, inputs_digest, device)
-    run = open_run(settings, seed, places, key, told)
+    run = open_run(settings, seed, places, key=key, device=device, told=told)
     world = run.setting.world
     try:
         begin(run, told, fresh=fresh)
@@ -159,11 +162,12 @@ def _outcome(run: Run, places: Places, key: str) -> TrainReport | None:
     write_model(model, places.model_out, whole, device.dtype)
     write_atomic(places.log_out, to_jsonl(state.lines))
     run.setting.checkpoints.finish()
-    report = _report(run, places, key, loss)
-    return report.model_copy(update={"parameters": parameters, "merge_error": merge_error})
+    return _report(run, places, key, loss=loss, parameters=parameters, merge_error=merge_error)
 
 
-def _report(run: Run, places: Places, key: str, loss: float) -> TrainReport:
+def _report(
+    run: Run, places: Places, key: str, *, loss: float, parameters: int, merge_error: float | None
+) -> TrainReport:
     state, settings, device = run.state, run.settings, run.setting.device
     bits = run.objective.bits_per_byte
     used, why = run.compiled
@@ -171,8 +175,8 @@ def _report(run: Run, places: Places, key: str, loss: float) -> TrainReport:
         objective=settings.objective.kind,
         start=settings.start,
         adapter=describe(settings.adapter) if settings.adapter else None,
-        merge_error=None,
-        parameters=sum(p.numel() for p in run.model.parameters()),
+        merge_error=merge_error,
+        parameters=parameters,
         trained_parameters=sum(p.numel() for p in run.parameters.values()),
         steps=state.step,
         best_step=state.best_step,

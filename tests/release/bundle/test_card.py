@@ -58,6 +58,28 @@ def test_card_metadata_names_the_task_file_the_data_sets_and_the_base(project, d
     assert "| Trained from | hf://owner/name at c0ffee (MIT)" in page.text
 
 
+def test_card_shows_the_base_in_the_form_that_suits_it_better(project, default_recipe):
+    def measure(value, low, high):
+        return {"value": value, "low": low, "high": high, "n": 75, "method": "bootstrap"}
+
+    base = {
+        "digest": "12" * 32,
+        "bits_per_byte": measure(1.951, 1.9, 2.0),
+        "bits_per_byte_difference": measure(-0.0243, -0.0518, 0.0078),
+        "answers": measure(1.4718, 1.4, 1.5),
+        "answers_form": "plain",
+        "answers_difference": measure(-0.2921, -0.3305, -0.2451),
+    }
+    edit(project, "train", lambda result: result.update(start="base"))
+    edit(project, "evaluate", lambda result: result.update(base=base))
+    assemble(project, default_recipe)
+    for name in ("README.md", "report.html"):
+        text = (project / "bundle" / name).read_text()
+        assert "asked in plain text, which suits it" in text, name
+        assert "-0.3305 to -0.2451" in text, name
+        assert "-0.0518 to 0.0078" in text, name
+
+
 @pytest.mark.parametrize(
     ("location", "kind", "name"),
     [
