@@ -37,7 +37,7 @@ def progress(done, total, note):
             resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
         elif stop < 0:
             os._exit(9)
-        if int(os.environ["RANK"]) == int(os.environ["WORLD_SIZE"]) - 1:
+        elif int(os.environ["RANK"]) == int(os.environ["WORLD_SIZE"]) - 1:
             os.kill(os.getpid(), signal.SIGKILL)
 
 def say(text):
@@ -194,7 +194,7 @@ def test_ranks_without_answers_and_averages_between_checkpoints_change_nothing(t
     }
     for count in (1, 2):
         (tmp_path / str(count)).mkdir()
-        code, output = job(tmp_path / str(count), masked, count, architecture=architecture, **changes)
+        code, output = job(tmp_path / str(count), masked, count, **changes)
         assert code == 0, output
     assert len(report(tmp_path / "1")["checkpoints"]) < 9  # some validation was not the best
     assert curve(tmp_path / "2") == pytest.approx(curve(tmp_path / "1"), rel=1e-4)
@@ -204,7 +204,8 @@ def test_a_full_disk_is_told_once_and_the_last_good_checkpoint_stays(
     runs: dict[int, Path], tokens: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "p").mkdir()
-    job(tmp_path / "p", tokens, 2, stop=-6)
+    code, output = job(tmp_path / "p", tokens, 2, stop=-6)
+    assert (tmp_path / "p" / "failure.txt").is_file(), output
     kind, _, text = (tmp_path / "p" / "failure.txt").read_text().partition("\n")
     assert kind == "UserError"
     assert "could not be written" in text
