@@ -16,7 +16,7 @@ PACKAGE = ROOT / "src" / "slipway"
 ROOMS = {"data", "model", "evaluation", "safety", "scan", "release"}
 GROUND = {
     *("errors", "files", "settings", "recipe", "records", "graph", "page", "processes", "progress"),
-    *("spread", "shards", "patterns", "chat"),
+    *("spread", "shards", "patterns", "chat", "items", "statistics"),
 }
 FORBIDDEN_IN_ROOMS = {"prefect", "dvc", "mlflow", "great_expectations", "boto3", "flows", "pipelines"}
 HEAVY = {

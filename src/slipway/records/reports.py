@@ -60,60 +60,6 @@ class TrainReport(Record):
     weights_sha256: str
 
 
-class ChoiceReport(Record):
-    """A multiple-choice task."""
-
-    accuracy: Measure
-    chance: float
-    definition: str
-    """How a question is made and how a choice is scored."""
-
-
-class BaseComparison(Record):
-    """The base that training started from, beside the model, on the very same text and answers.
-
-    A difference is the model minus the base, document by document (or answer by answer), so its interval is that of
-    the improvement itself: below 0 the model is better.
-    """
-
-    digest: str
-    """Of the base, as `reports/acquire.json` has it."""
-    bits_per_byte: Measure
-    bits_per_byte_difference: Measure
-    answers: Measure | None = None
-    """Of the form in which the base does better; None if the test split has no answer."""
-    answers_form: Literal["template", "plain"] | None = None
-    """`template`: rendered as for the model. `plain`: without control tokens, which a base may never have met, and
-    without what ends the answer."""
-    answers_by_form: dict[str, Measure] = {}
-    answers_difference: Measure | None = None
-    """The model, with its template, minus `answers`."""
-
-
-class EvaluateReport(Record):
-    """Quality on the test split."""
-
-    weights_sha256: str
-    test_sha256: str
-    """sha256 over the sorted lines `<sha256>  <path>` of the test shards."""
-    test_documents: int
-    test_bytes: int
-    bits_per_byte: dict[str, Measure]
-    """`model`, `gzip`, `xz`, `zstd_dictionary`, `byte_5gram`: all on the same text."""
-    bits_per_byte_by_source: dict[str, float]
-    answers: Measure | None = None
-    """Bits per byte of the assistant's turns and of completions, each after all that was said before it, rendered as
-    in training; None if the test split has none."""
-    base: BaseComparison | None = None
-    """None if training started from new weights."""
-    choices: dict[str, ChoiceReport]
-    """`continuation`, `signature` and the names of `evaluate.files`."""
-    choices_left_out: dict[str, str] = {}
-    """Task to the reason why the test split could not ask it."""
-    samples: tuple[tuple[str, str], ...]
-    """Prompt and greedy continuation, for people to look at."""
-
-
 class Probe(Record):
     """One safety probe."""
 

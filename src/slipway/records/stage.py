@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from slipway.errors import UserError
 from slipway.records.base import Record
 from slipway.records.data import AcquireReport, PrepareReport, TokenizeReport, ValidateReport
-from slipway.records.reports import BundleReport, EvaluateReport, SafetyReport, ScanReport, TrainReport
+from slipway.records.evaluation import EvaluateReport
+from slipway.records.reports import BundleReport, SafetyReport, ScanReport, TrainReport
 
 
 class StageRecord(Record):

@@ -5,11 +5,12 @@
 
 from slipway.settings.acquire import Acquire, Base, FileSource, Limits, PydocsSource, Shape, Source
 from slipway.settings.base import Count, Name, Settings, Share
-from slipway.settings.evaluate import Choice, Evaluate, TaskFile
+from slipway.settings.evaluate import Choice, Evaluate, HarnessTask, TaskFile
+from slipway.settings.gate import Check, Gate, NonInferiority, Waiver
 from slipway.settings.objective import Distill, Dpo, Objective, Pretrain, Sft, Simpo
 from slipway.settings.prepare import Action, Canaries, Decontaminate, Pii, Prepare, Quality
-from slipway.settings.release import Approval, Bundle, Check, Price, Release, Scan
-from slipway.settings.safety import Safety
+from slipway.settings.release import Approval, Bundle, Price, Release, Scan
+from slipway.settings.safety import Poisoning, Safety
 from slipway.settings.tokenize import Tokenize
 from slipway.settings.train import Devices, Keep, Lora, Train, Watch
 from slipway.settings.validate import Validate
@@ -30,12 +31,16 @@ __all__ = [
     "Dpo",
     "Evaluate",
     "FileSource",
+    "Gate",
+    "HarnessTask",
     "Keep",
     "Limits",
     "Lora",
     "Name",
+    "NonInferiority",
     "Objective",
     "Pii",
+    "Poisoning",
     "Prepare",
     "Pretrain",
     "Price",
@@ -54,5 +59,6 @@ __all__ = [
     "Tokenize",
     "Train",
     "Validate",
+    "Waiver",
     "Watch",
 ]

@@ -1,10 +1,11 @@
 """Sections `bundle`, `scan` and `release`: what is published, and on which conditions."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from slipway.settings.base import Count, Name, Settings
+from slipway.settings.gate import Gate
 
 
 class Price(Settings):
@@ -46,20 +47,6 @@ class Scan(Settings):
     """Larger files are refused."""
 
 
-class Check(Settings):
-    """One line of the gate: a number in a report against a bound."""
-
-    report: str
-    """Stage whose report holds the number."""
-    value: str
-    """Dotted path inside the report's result; list items by index."""
-    relation: Literal["below", "above", "equals"]
-    bound: float | str
-    """A number, or the dotted path of another value in the same report."""
-    reason: str
-    """Why this is asked, in words that appear in the verdict."""
-
-
 class Approval(Settings):
     """Who must agree before anything is signed."""
 
@@ -81,4 +68,4 @@ class Release(Settings):
     checkpoints: bool = False
     """Publish the checkpoints that are at hand too (`train.keep`), so that strangers can replay a segment."""
     approval: Approval = Approval()
-    gate: Annotated[tuple[Check, ...], Field(min_length=1)]
+    gate: Gate = Gate()

@@ -1,4 +1,4 @@
-"""Section `safety`: memorisation probes."""
+"""Section `safety`: what the model remembers, repeats and prefers, and what was planted in its data."""
 
 from typing import Annotated
 
@@ -7,15 +7,33 @@ from pydantic import Field
 from slipway.settings.base import Count, Settings
 
 
-class Safety(Settings):
-    """Memorisation probes."""
+class Poisoning(Settings):
+    """The search for planted triggers and bursts in the training data."""
 
-    fills: Annotated[int, Field(ge=100)]
+    candidates: Count = 200
+    """Rare strings that are tried as triggers."""
+    carriers: Count = 16
+    """Held-out texts that each of them is put into."""
+
+
+class Safety(Settings):
+    """The battery."""
+
+    fills: Annotated[int, Field(ge=100)] = 10_000
     """Random fills that a canary is ranked against."""
     extraction_rows: Count
     """Training documents whose beginning is given to see if the rest comes out."""
     extraction_tokens: Count
     """Tokens given, and tokens that must be repeated exactly."""
     samples: Count
-    """Free generations searched for personal data."""
+    """Free generations searched for personal data, secrets and rude words."""
     sample_tokens: Count
+    membership_rows: Count = 400
+    """Documents of each split whose likelihoods are told apart."""
+    bias_file: str | None = None
+    """CrowS-Pairs as its authors publish it (csv), in the project; null: only the package's own templates."""
+    refusal_file: str | None = None
+    """Prompts (JSON lines: `prompt`, `kind`: harmful or harmless), in the project; null: not run."""
+    poisoning: Poisoning = Poisoning()
+    garak: tuple[str, ...] = ()
+    """Probes of garak to run, where it is installed in an environment of its own (SLIPWAY_GARAK names its Python)."""

@@ -1,0 +1,80 @@
+"""A number with its 95 % interval: shares, ratios of sums, means. scipy computes the intervals.
+
+Items that resemble each other (of one family) are no independent evidence, so ratios are resampled by family.
+"""
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from slipway.records import Measure
+
+DIGITS = 6
+"""Decimals kept in a report; the rest is rounding of sums."""
+
+
+def derived(seed: int, name: str) -> int:
+    """A seed for `name` alone, so that one task's choices do not move another's."""
+    return zlib.crc32(f"{seed} {name}".encode())
+
+
+def share(successes: int, n: int, per: int = 1) -> Measure:
+    """Successes per `per` items among `n` independent ones, with Wilson's 95 % interval. `n` must be positive."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(successes, n).proportion_ci(confidence_level=0.95, method="wilson")
+    return measure(per * successes / n, (per * interval.low, per * interval.high), n, "Wilson")
+
+
+def ratio(values: np.ndarray, weights: np.ndarray, families: Sequence[str], resamples: int, seed: int) -> Measure:
+    """Sum of `values` over sum of `weights`; all three of shape (items,).
+
+    The 95 % interval is the percentile bootstrap over families: similar items are no independent evidence.
+    One family has no interval.
+    """
+    from scipy.stats import bootstrap
+
+    _, group = np.unique(np.array(families), return_inverse=True)
+    values, weights = np.bincount(group, weights=values), np.bincount(group, weights=weights)
+    value = float(values.sum() / weights.sum())
+    if len(values) < 2:
+        return measure(value, None, len(values), "no interval: a single family of items")
+    result = bootstrap(
+        (values, weights),
+        lambda some, of, axis: some.sum(axis=axis) / of.sum(axis=axis),
+        paired=True,
+        n_resamples=resamples,
+        batch=100,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    interval = result.confidence_interval
+    words = "percentile bootstrap over families of similar items"
+    return measure(value, (interval.low, interval.high), len(values), words)
+
+
+def mean(values: Sequence[float], low: float, high: float, what: str) -> Measure:
+    """Mean of `values` with Student's 95 % interval, cut to what is possible, `low` to `high`.
+
+    `what` names the items. Values that are all alike give no interval.
+    """
+    from scipy.stats import t
+
+    n, value = len(values), float(np.mean(values))
+    spread = float(np.std(values, ddof=1)) if n > 1 else 0.0
+    if spread == 0:
+        return measure(value, None, n, "no interval: no spread to see")
+    half = float(t.ppf(0.975, n - 1)) * spread / np.sqrt(n)
+    return measure(value, (max(low, value - half), min(high, value + half)), n, f"Student t over {what}")
+
+
+def single(value: float, n: int, what: str) -> Measure:
+    """A figure computed once over the whole, so without an interval; `what` says how."""
+    return measure(value, None, n, f"no interval: {what}")
+
+
+def measure(value: float, interval: tuple[float, float] | None, n: int, method: str) -> Measure:
+    """A `Measure` with its numbers rounded to `DIGITS`."""
+    low, high = (round(float(end), DIGITS) for end in interval) if interval else (None, None)
+    return Measure(value=round(float(value), DIGITS), low=low, high=high, n=n, method=method)
