@@ -4,6 +4,7 @@ The steps are in `flows.steps`; their journal under `.slipway/releases/` is the 
 a rerun carries on from it. `python -m flows.release` is the command, see `flows.release_console`.
 """
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,9 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from flows import steps
-from flows.release_console import facts, line, main, print_facts
+from flows import gating, steps
+from flows.release_console import facts, gate_table, line, main, print_facts
+from slipway.records import GateVerdict
 
 __all__ = ["main", "release"]
 
@@ -24,7 +26,15 @@ def _step(context: steps.Context) -> Callable[[str], dict[str, Any]]:
 
     @task(name="release step", task_run_name="{name}", cache_policy=NO_CACHE)
     def step(name: str) -> dict[str, Any]:
-        result = steps.perform(context, name)
+        try:
+            result = steps.perform(context, name)
+        except gating.NotGo as refused:
+            create_markdown_artifact(key="gate", markdown=gate_table(refused.verdict))
+            raise
+        if name == "gate":
+            verdict = GateVerdict.model_validate_json(json.dumps(result))
+            create_markdown_artifact(key="gate", markdown=gate_table(verdict))
+            print(gating.explain(verdict), flush=True)
         text = line(name, result)
         print(f"[{name}] {text}", flush=True)
         get_run_logger().info(text)

@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from flows import steps
+from flows import gating, steps
 from flows.console import end_by_exception, up_to_date
 from slipway.errors import UserError
+from slipway.records import GateVerdict
 
 
 def line(name: str, result: dict) -> str:
@@ -34,6 +35,17 @@ def line(name: str, result: dict) -> str:
         also = f"; {result['checkpoints']}" if "checkpoints" in result else ""
         return f"{counts}{damaged}{also}; channel {result['pointer']}"
     return f"{result['files']} files read back, every byte as signed"
+
+
+def gate_table(verdict: GateVerdict) -> str:
+    """The whole verdict as a Markdown table, the lines that are not GO first."""
+    rows = ["| line | tier | verdict | found | to do |", "|---|---|---|---|---|"]
+    for line in sorted(verdict.lines, key=lambda line: line.verdict == "GO"):
+        state = f"{line.verdict}, waived by {line.waived_by}" if line.waived_by else line.verdict
+        cells = (line.id, line.tier, state, line.observed, line.action)
+        rows.append("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |")
+    beside = verdict.champion or verdict.stand_in or "nothing"
+    return "\n".join([f"**{verdict.verdict}**, compared with {beside}", "", *rows])
 
 
 def facts(context: steps.Context, verified: dict | None = None) -> dict[str, str]:
@@ -86,7 +98,7 @@ def released_already(root: Path) -> bool:
     if not all(steps.done(context, name) for name in steps.STEPS):
         return False
     with steps.release_lock(root):
-        steps.judge(context)
+        gating.ask(context, again=True)
         steps.approve(context)
         verified = steps.reverify(context)
     print(f"nothing to do: this bundle is released; {line('verify', verified)}", flush=True)

@@ -4,6 +4,7 @@ Every release step takes a `Context` and returns what the journal keeps. Each is
 make, takes that if it still holds, and makes it otherwise.
 """
 
+import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,12 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from flows import gating
 from slipway.adapters.store import LocalStore, S3Store, open_store
 from slipway.errors import Refusal
 from slipway.model import kept
 from slipway.recipe import Recipe, load
-from slipway.records import TrainReport, project_ledger, read_report
-from slipway.release import approval, checkpoints, gate, keys, ledger, sealing, statement
+from slipway.records import GateVerdict, TrainReport, project_ledger, read_report
+from slipway.release import approval, checkpoints, keys, ledger, sealing, statement
 from slipway.release import publish as publishing
 from slipway.release import verify as verifying
 from slipway.release.bundle import manifest
@@ -57,13 +59,7 @@ def open_context(root: Path) -> Context:
 
 def judge(context: Context) -> dict[str, Any]:
     """Gate: go on only with GO. The bundle is scanned once more, right here."""
-    from slipway.scan.verdict import scan
-
-    scanned = scan(context.bundle, context.recipe.scan.max_file_bytes, context.digest)
-    verdict = gate.judge(context.recipe, context.root, scanned)
-    if verdict.verdict != "GO":
-        raise Refusal(gate.explain(verdict) + "\nNothing was signed or published")
-    return verdict.model_dump(mode="json")
+    return gating.ask(context).model_dump(mode="json")
 
 
 def approve(context: Context) -> dict[str, Any]:
@@ -86,7 +82,7 @@ def sign(context: Context) -> dict[str, Any]:
             identity,
             private,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            gate=_result(context, "gate"),
+            gate=_verdict(context),
             approvals=_result(context, "approve"),
             ledger=project_ledger(context.root, context.recipe.bundle.price),
             run_id=find_run(context.root, name, context.digest),
@@ -106,7 +102,14 @@ def register(context: Context) -> dict[str, Any]:
     uri = f"{context.store.url}/{verifying.release_prefix(claim.name, claim.version)}"
     run_id = tracking.find_run(context.root, claim.name, context.digest)
     version = tracking.register(
-        context.root, claim.name, context.bundle, digest=context.digest, version=claim.version, uri=uri, run_id=run_id
+        context.root,
+        claim.name,
+        context.bundle,
+        digest=context.digest,
+        version=claim.version,
+        uri=uri,
+        run_id=run_id,
+        told=tracking.tags(_verdict(context)),
     )
     return {"model_version": version, "uri": uri}
 
@@ -199,6 +202,10 @@ def _result(context: Context, step: str) -> dict[str, Any]:
     if found is None:
         raise Refusal(f"{context.journal.path}: step {step} was not done; run `slipway release` from the start")
     return found
+
+
+def _verdict(context: Context) -> GateVerdict:
+    return GateVerdict.model_validate_json(json.dumps(_result(context, "gate")))
 
 
 def _claim(context: Context) -> Claim:

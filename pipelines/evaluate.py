@@ -1,74 +1,110 @@
-"""Wiring of `evaluate`: model, its base and held-out data in, report and answered questions out."""
+"""Wiring of `evaluate`: model, its base and held-out data in, report and item table out.
+
+A killed run goes on where it was: finished batches lie in `.slipway/evaluate` until the report is there.
+"""
+
+import os
+import shutil
+from pathlib import Path
 
 from pipelines.frame import Frame, run
+from slipway import items
 from slipway.chat import check_tokenizer
 from slipway.evaluation.documents import read_documents, read_texts
 from slipway.evaluation.tasks import file
+from slipway.evaluation.tasks.task import Material, digest
 from slipway.files import combined, sha256_file
 from slipway.model.load import load, weights_digest
-from slipway.records import EvaluateReport
+from slipway.records import EvaluateReport, Measure, TaskReport
 from slipway.shards import shards
 
 
+def _work(root: Path) -> Path:
+    return root / ".slipway" / "evaluate"
+
+
+def _material(frame: Frame) -> Material:
+    recipe, root = frame.recipe, frame.root
+    clean, made = root / "data/clean", frame.report("tokenize")
+    held_out = {path.relative_to(root).as_posix(): sha256_file(path) for path in shards(clean, "test")}
+    check_tokenizer(root / "models/tokenizer", made.tokenizer_sha256, made.chat_template_sha256)
+    return Material(
+        read_documents(clean),
+        read_texts(clean),
+        recipe.evaluate,
+        recipe.seed,
+        combined(held_out),
+        made.tokenizer_sha256,
+    )
+
+
 def main(frame: Frame) -> EvaluateReport:
-    """Measure, keep every answered question, and say the figures in one line each."""
+    """Measure, keep what was made of every item, and say the figures in one line each."""
     import torch
 
     from slipway.evaluation.beside import Base
-    from slipway.evaluation.report import evaluate, write_answers
+    from slipway.evaluation.report import evaluate
     from slipway.evaluation.scoring import Scorer
 
     recipe, root = frame.recipe, frame.root
     torch.set_num_threads(recipe.train.threads)
     torch.use_deterministic_algorithms(mode=True)
-    clean = root / "data/clean"
-    held_out = {path.relative_to(root).as_posix(): sha256_file(path) for path in shards(clean, "test")}
-    test, train = read_documents(clean), read_texts(clean)
-    tasks = [file.read(root / f"data/tasks/{one.name}.parquet", one.name, one.between) for one in recipe.evaluate.files]
-    made = frame.report("tokenize")
-    check_tokenizer(root / "models/tokenizer", made.tokenizer_sha256, made.chat_template_sha256)
+    material, weights = _material(frame), weights_digest(root / "models/trained")
+    key = digest([weights, material.tokenizer_sha256, recipe.evaluate.model_dump(mode="json"), recipe.seed])
+    # `slipway build --force evaluate` asks for the work, not for what the last time left of it.
+    if "SLIPWAY_FORCED" in os.environ:
+        shutil.rmtree(_work(root), ignore_errors=True)
 
     def scorer(directory: str) -> Scorer:
-        return Scorer(*load(root / "models" / directory, root / "models/tokenizer"), recipe.train.sequence_length)
+        model, tokenizer = load(root / "models" / directory, root / "models/tokenizer")
+        return Scorer(model, tokenizer, recipe.train.sequence_length, journal=_work(root) / key / directory)
 
     start = frame.report("acquire").base if frame.report("train").start == "base" else None
-    report, answers = evaluate(
+    report, rows = evaluate(
         scorer("trained"),
-        test,
-        train,
-        recipe.evaluate,
-        recipe.seed,
-        weights_sha256=weights_digest(root / "models/trained"),
-        test_sha256=combined(held_out),
-        files=tasks,
+        material,
+        weights_sha256=weights,
+        files=[
+            file.read(root / f"data/tasks/{one.name}.parquet", one.name, one.between) for one in recipe.evaluate.files
+        ],
+        harness_tasks=root / "tasks",
         base=Base(start.digest, lambda: scorer("base")) if start else None,
         say=frame.progress,
     )
-    write_answers(answers, root / "reports/evaluate_items.parquet")
-    _say(report)
+    items.write(rows, root / "reports" / items.NAME)
+    shutil.rmtree(_work(root), ignore_errors=True)
+    for name, task in report.tasks.items():
+        print(_line(name, task), flush=True)
+    for name, reason in report.not_run.items():
+        print(f"{name} not run: {reason}", flush=True)
     return report
 
 
-def _say(report: EvaluateReport) -> None:
-    for name, measure in report.bits_per_byte.items():
-        print(f"{name}: {measure.value:.3f} bits per byte", flush=True)
-    if report.answers:
-        print(f"answers: {report.answers.value:.3f} bits per byte, given what was said before", flush=True)
-    if base := report.base:
-        figures = {
-            "base": base.bits_per_byte,
-            "model minus base": base.bits_per_byte_difference,
-            f"answers of the base ({base.answers_form})": base.answers,
-            "answers, model minus base": base.answers_difference,
-        }
-        for what, figure in figures.items():
-            if figure:
-                span = "" if figure.low is None else f" ({figure.low:.3f} to {figure.high:.3f})"
-                print(f"{what}: {figure.value:.3f} bits per byte{span}", flush=True)
-    for name, choice in report.choices.items():
-        print(f"{name}: {choice.accuracy.value:.1%} right, chance {choice.chance:.0%}", flush=True)
-    for name, reason in report.choices_left_out.items():
-        print(f"{name} left out: {reason}", flush=True)
+def _line(name: str, task: TaskReport) -> str:
+    """A task in one line: figure, interval, references, and what training changed."""
+    kind = task.unit
+    text = f"{name}: {_said(task.measure, kind)} {kind}{_span(task.measure, kind)}"
+    if task.references:
+        text += "; " + ", ".join(f"{what} {_said(figure, kind)}" for what, figure in task.references.items())
+    if task.base:
+        text += f"; base {_said(task.base, kind)}"
+    if task.base_difference:
+        text += f", model minus base {_said(task.base_difference, kind, '+')}{_span(task.base_difference, kind, '+')}"
+    return text
+
+
+def _said(figure: Measure, unit: str, sign: str = "") -> str:
+    return _number(figure.value, unit, sign)
+
+
+def _span(figure: Measure, unit: str, sign: str = "") -> str:
+    if figure.low is None or figure.high is None:
+        return ""
+    return f" ({_number(figure.low, unit, sign)} to {_number(figure.high, unit, sign)})"
+
+
+def _number(value: float, unit: str, sign: str) -> str:
+    return f"{value:{sign}.1%}" if unit.startswith("share") else f"{value:{sign}.3f}"
 
 
 if __name__ == "__main__":

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 from ruamel.yaml import YAML
 
-from slipway.files import sha256_bytes, write_atomic
+from slipway import items
+from slipway.files import sha256_bytes, sha256_file, write_atomic
+from slipway.items import Item
 from slipway.recipe import load
 from slipway.records import AttemptRecord, StageRecord
 from slipway.release.bundle import manifest
 from slipway.release.bundle.provenance import recipe_json
-from tests import data_records
+from tests import data_records, evaluation_records
 
 ROOT = Path(__file__).parents[1]
 PAGE = (
@@ -30,61 +32,65 @@ def weights(seed: int = 0) -> bytes:
     return save({"w": np.random.default_rng(seed).normal(size=(64, 64)).astype(np.float32)})
 
 
-def measure(value, n=100):
-    return {"value": value, "low": value - 0.05, "high": value + 0.05, "n": n, "method": "Wilson"}
+GATE = {
+    "checks": [
+        {"report": "validate", "value": "passed", "relation": "equals", "bound": 1, "reason": "contract"},
+        {
+            "report": "evaluate", "value": "tasks.bits_per_byte.measure.high", "relation": "below",
+            "bound": "tasks.bits_per_byte.references.gzip.value", "reason": "better than gzip",
+        },
+    ],
+    "comparisons": [
+        {"task": "bits_per_byte", "against": "champion", "margin": 0.02, "reason": "no worse than the one before"},
+    ],
+}  # fmt: skip
+"""A short policy that the models made here meet."""
 
 
 def values(**release) -> dict:
-    """The default recipe with a short gate."""
+    """The default recipe with a short gate; `release` changes its section of that name."""
     found = copy.deepcopy(YAML(typ="safe").load((ROOT / "params.yaml").read_text("utf-8")))
     found["name"] = "tiny"
-    gate = [
-        {"report": "validate", "value": "passed", "relation": "equals", "bound": 1, "reason": "contract"},
-        {
-            "report": "evaluate", "value": "bits_per_byte.model.high", "relation": "below",
-            "bound": "bits_per_byte.gzip.value", "reason": "better than gzip",
-        },
-    ]  # fmt: skip
-    found["release"] |= {"gate": gate} | release
+    found["release"] |= {"gate": copy.deepcopy(GATE)} | release
     return found
 
 
-def results(digest: str) -> dict[str, dict]:
-    choice = {"accuracy": measure(0.4), "chance": 0.25, "definition": "one of four"}
+def results(digest: str, rows: list[Item] | None = None) -> dict[str, dict]:
+    """Stage -> result, about weights of this digest and items of `evaluation_records.items`."""
     return {
         **data_records.results(),
         "train": data_records.train(digest, parameters=1, steps=2),
-        "evaluate": {
-            "weights_sha256": digest, "test_sha256": "23" * 32, "test_documents": 1, "test_bytes": 100,
-            "bits_per_byte": {"model": measure(1.9), "gzip": measure(2.1)}, "bits_per_byte_by_source": {},
-            "choices": {"continuation": choice}, "samples": [],
-        },
-        "safety": {
-            "weights_sha256": digest,
-            "probes": {
-                "toxicity": {"name": "toxicity", "status": "not run", "reason": "no set", "measures": {}, "details": {}}
-            },
-        },
-    }  # fmt: skip
+        "evaluate": evaluation_records.evaluate(digest, rows or evaluation_records.items()),
+        "safety": evaluation_records.safety(digest),
+    }
 
 
 def report(root: Path, stage: str, result: dict) -> Path:
     """Write one stage's report."""
     splits = ("train", "validation", "test")
     outputs = {f"data/clean/{split}-00000.parquet": "45" * 32 for split in splits} if stage == "prepare" else {}
+    table = root / "reports" / items.NAME
+    if stage == "evaluate" and table.exists():
+        outputs[f"reports/{items.NAME}"] = sha256_file(table)
     record = StageRecord(stage=stage, slipway="0.1.0", settings={}, inputs={}, outputs=outputs, result=result)
     write_atomic(root / "reports" / f"{stage}.json", record.to_json())
     return root / "reports" / f"{stage}.json"
 
 
-def bundle(root: Path, seed: int = 0, card: str = "# Tiny\n") -> str:
-    """(Re)make reports and bundle; returns the bundle digest."""
-    tensors = weights(seed)
+def bundle(root: Path, seed: int = 0, card: str = "# Tiny\n", rows: list[Item] | None = None) -> str:
+    """(Re)make reports and bundle; returns the bundle digest.
+
+    `rows` is what the model made of every item (`evaluation_records.items`); without, every model made here is as
+    good as any other.
+    """
+    tensors, rows = weights(seed), rows or evaluation_records.items()
+    items.write(rows, root / "reports" / items.NAME)
     files = {"model.safetensors": tensors, "config.json": b"{}\n", "README.md": card.encode(), "report.html": PAGE}
     files["recipe.json"] = recipe_json(load(root / "params.yaml")).encode()
     files["inputs.lock"] = (root / "inputs.lock").read_bytes()
-    for stage, result in results(sha256_bytes(tensors)).items():
+    for stage, result in results(sha256_bytes(tensors), rows).items():
         files[f"records/{stage}.json"] = report(root, stage, result).read_bytes()
+    files[f"records/{items.NAME}"] = (root / "reports" / items.NAME).read_bytes()
     for name, data in files.items():
         write_atomic(root / "bundle" / name, data)
     digest = manifest.write(root / "bundle", "tiny")

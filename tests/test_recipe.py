@@ -98,4 +98,42 @@ def test_a_missing_file(tmp_path):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.name)
 def test_the_recipes_to_start_from_are_complete(path):
-    assert load(path).release.gate
+    assert load(path).release.gate.checks
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"task": "continuaton"}, "measures no `continuaton`; did you mean `continuation`?"),
+        ({"task": "question"}, "measures no `question`"),
+        ({"against": "base"}, "against is base, but train.start is scratch"),
+        ({"task": "bits_per_byte"}, "bits_per_byte is compared with the champion twice"),
+    ],
+)
+def test_the_gate_compares_what_is_measured_with_what_there_is(values, change, expected):
+    line = {"task": "continuation", "against": "champion", "margin": 0.05, "reason": "because"}
+    values["release"]["gate"]["comparisons"] = [line | {"task": "bits_per_byte"}, line | change]
+    with pytest.raises(UserError) as caught:
+        parse(values)
+    assert expected in str(caught.value)
+
+
+def test_the_gate_has_no_base_to_fall_back_on_without_one(values):
+    values["release"]["gate"]["first_release"] = "base"
+    with pytest.raises(UserError, match="say references or nothing"):
+        parse(values)
+
+
+@pytest.mark.parametrize(("expires", "expected"), [("2026-02-30", "day of the calendar"), ("soon", "pattern")])
+def test_a_waiver_expires_on_a_day(values, expires, expected):
+    waiver = {"line": "signature vs champion", "by": "A. Person", "reason": "because", "expires": expires}
+    values["release"]["gate"]["waivers"] = [waiver]
+    with pytest.raises(UserError, match=expected):
+        parse(values)
+
+
+def test_a_recipe_that_states_no_gate_is_gated(values):
+    del values["release"]["gate"]
+    gate = parse(values).release.gate
+    assert {check.report for check in gate.checks} >= {"validate", "scan", "evaluate", "safety", "prepare"}
+    assert [(one.task, one.against) for one in gate.comparisons] == [("bits_per_byte", "champion")]

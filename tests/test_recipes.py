@@ -70,5 +70,5 @@ def test_the_price_would_parse(path):
 @pytest.mark.parametrize("path", RECIPES, ids=NAMES)
 def test_its_gate_asks_for_what_the_stages_measure(path):
     recipe = load(path)
-    exposure = any("canary_exposure" in check.value for check in recipe.release.gate)
+    exposure = any("canary_exposure" in check.value for check in recipe.release.gate.checks)
     assert exposure == (recipe.prepare.canaries.per_level > 0)

@@ -18,6 +18,10 @@ class Refusal(UserError):
     exit_code = 1
 
 
+class Damaged(UserError):
+    """A model gives no numbers; nothing that is said of it would be true, so no probe is merely left out."""
+
+
 class Waiting(UserError):
     """Nothing is wrong, but a person must act first, e.g. approve."""
 

@@ -32,6 +32,7 @@ from slipway.settings import (
     Train,
     Validate,
 )
+from slipway.settings.evaluate import OWN_TASKS
 
 
 class Recipe(Settings):
@@ -89,7 +90,7 @@ def _bounds(recipe: Recipe) -> list[str]:
         faults.append("tokenize.vocabulary: a trained tokenizer needs a number of tokens, e.g. 8192")
     if recipe.tokenize.origin == "base" and recipe.acquire.base is None:
         faults.append("tokenize.origin is base, but the recipe names no acquire.base")
-    faults += _training(recipe)
+    faults += [*_training(recipe), *_comparisons(recipe)]
     if "baseline" not in validate.model_fields_set:
         # DVC follows this one key, and stops at a key that is not there.
         faults.append(
@@ -135,6 +136,29 @@ def _training(recipe: Recipe) -> list[str]:
         ),
     }
     return [rule for rule, broken in rules.items() if broken]
+
+
+def _comparisons(recipe: Recipe) -> list[str]:
+    """Rules of `release.gate.comparisons`: what is compared is measured, once, and beside something that there is."""
+    gate, evaluate, faults = recipe.release.gate, recipe.evaluate, []
+    own = [name for name in OWN_TASKS if name != "question" or evaluate.question is not None]
+    measured = [*own, *(task.name for task in (*evaluate.files, *evaluate.harness))]
+    pairs = [(one.task, one.against) for one in gate.comparisons]
+    for number, (task, against) in enumerate(pairs):
+        where = f"release.gate.comparisons.{number}"
+        if task not in measured:
+            near = difflib.get_close_matches(task, measured, n=1)
+            hint = f"did you mean `{near[0]}`?" if near else f"it measures {', '.join(measured)}"
+            faults.append(f"{where}.task: the section evaluate measures no `{task}`; {hint}")
+        if against == "base" and recipe.train.start != "base":
+            faults.append(f"{where}.against is base, but train.start is {recipe.train.start}; say champion")
+        if (task, against) in pairs[:number]:
+            faults.append(f"{where}: {task} is compared with the {against} twice; keep one of the two")
+    if gate.first_release == "base" and recipe.train.start != "base":
+        faults.append(
+            f"release.gate.first_release is base, but train.start is {recipe.train.start}; say references or nothing"
+        )
+    return faults
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

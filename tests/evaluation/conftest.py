@@ -57,3 +57,22 @@ def scorer(model, tokenizer):
     from slipway.evaluation.scoring import Scorer
 
     return Scorer(model, tokenizer, context=64)
+
+
+@pytest.fixture(scope="session")
+def words(tmp_path_factory):
+    """A tokenizer with the shipped chat template."""
+    from transformers import AutoTokenizer
+
+    from tests.evaluation.made import template_directory
+
+    place = template_directory(tmp_path_factory.mktemp("tokenizer"))
+    return AutoTokenizer.from_pretrained(place, local_files_only=True)
+
+
+@pytest.fixture(scope="session")
+def talking(model, words):
+    """The tiny model with the control tokens of the template."""
+    from tests.evaluation.made import grown
+
+    return grown(model, words)

@@ -3,12 +3,12 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from slipway.errors import UserError
-from slipway.evaluation.tasks.choice import Answer, ask, summarise
-from slipway.evaluation.tasks.file import FileTask, Item, definition, questions, read
+from slipway.evaluation.tasks.choice import scores
+from slipway.evaluation.tasks.file import FileTask, Item, note, questions, read, task
+from slipway.evaluation.tasks.task import NotAsked
+from tests.evaluation.made import described, material
 
 ROW = {"item": "0", "question": "What sorts?", "choices": ["sort", "sum"], "answer": 0}
 
@@ -23,8 +23,7 @@ def write(path, *rows):
 
 def test_a_file_is_read_as_it_stands(tmp_path):
     path = write(tmp_path / "quiz.parquet", ROW, ROW | {"item": "1", "choices": ["a", "b", "a"], "answer": 2})
-    task = read(path, "quiz", " ")
-    assert task.items == (
+    assert read(path, "quiz", " ").items == (
         Item("0", "What sorts?", ("sort", "sum"), 0),
         Item("1", "What sorts?", ("a", "b", "a"), 2),
     )
@@ -61,19 +60,22 @@ def test_spaces_between_belong_to_the_choice(scorer, between, prompt, choice):
 
 def test_a_choice_longer_than_the_context_is_named_and_a_long_question_loses_its_beginning(scorer):
     long = "value index " * 80
-    task = FileTask("quiz", "\n", (Item("a", "What?", ("x", "y"), 0), Item("b", long, ("x", "y", "z"), 0)))
-    made = questions(scorer, task, 64)
-    words = definition(task, made, 64)
-    assert "2 to 3 choices" in words
-    assert "1 of 2 lost their beginning" in words
-    assert [len(answer.scores) for answer in ask(scorer, made)] == [2, 3]
+    brought = FileTask("quiz", "\n", (Item("a", "What?", ("x", "y"), 0), Item("b", long, ("x", "y", "z"), 0)))
+    made = questions(scorer, brought, 64)
+    assert "2 to 3 choices" in note(brought, made, 64)
+    assert "1 of 2 lost their beginning" in note(brought, made, 64)
+    assert [len(own) for own in scores(scorer, made)] == [2, 3]
     with pytest.raises(UserError, match=r"task quiz, item 'c': a choice of .* tokens does not fit"):
         questions(scorer, FileTask("quiz", "\n", (Item("c", "What?", ("x", long), 0),)), 64)
 
 
-@given(st.lists(st.integers(2, 9), min_size=1, max_size=40))
-def test_chance_is_what_guessing_gets_on_average(sizes):
-    answers = [Answer(str(i), "", (0.0,) * size, 0, 0) for i, size in enumerate(sizes)]
-    report = summarise("", answers)
-    assert report.chance == pytest.approx(sum(1 / size for size in sizes) / len(sizes), abs=1e-6)
-    assert report.accuracy.value == 1
+def test_questions_that_ask_the_same_are_one_family(scorer):
+    items = tuple(Item(str(i), f"What is {i // 2}?", ("sort", "sum"), 0) for i in range(4))
+    made = task(FileTask("quiz", "\n", items)).make(scorer, material(described(4)))
+    families = [one.family for one in made.questions["template"]]
+    assert families[0] == families[1] != families[2] == families[3]
+
+
+def test_a_file_without_questions_is_not_asked(scorer):
+    made = task(FileTask("empty", "\n", ())).make(scorer, material(described(4)))
+    assert made == NotAsked("its file holds no question")

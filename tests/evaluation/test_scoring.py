@@ -90,6 +90,35 @@ def test_a_document_is_scored_once_from_separator_to_separator(model, scorer, le
     assert scorer.documents([tokens], stride) == pytest.approx([expected], abs=1e-3)
 
 
+@pytest.mark.parametrize("batch_tokens", [1, 200])
+def test_every_token_has_its_score_and_a_long_document_is_cut(model, tokenizer, batch_tokens):
+    rng, scorer = np.random.default_rng(4), Scorer(model, tokenizer, context=64, batch_tokens=batch_tokens)
+    documents = [rng.integers(1, 300, size).tolist() for size in (0, 5, 63, 64, 100, 30)]
+    found = scorer.token_scores(documents)
+    assert [len(scores) for scores in found] == [1, 6, 64, 64, 64, 31]
+    for tokens, scores in zip(documents, found, strict=True):
+        stream = [0, *tokens, 0][:65]
+        expected = [reference(model, stream[:place], stream[place : place + 1]) for place in range(1, len(stream))]
+        assert scores.dtype == np.float64
+        assert scores == pytest.approx(expected, abs=1e-4)
+    assert scorer.token_scores([]) == []
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 200])
+def test_the_next_token_is_scored_over_the_whole_vocabulary(model, tokenizer, batch_tokens):
+    rng, scorer = np.random.default_rng(4), Scorer(model, tokenizer, context=64, batch_tokens=batch_tokens)
+    prompts = [rng.integers(0, 300, size).tolist() for size in (1, 7, 7, 3, 64, 90)]
+    found = scorer.next_scores(prompts)
+    assert (found.shape, found.dtype) == ((6, len(tokenizer)), np.float32)
+    with torch.no_grad():
+        for prompt, scores in zip(prompts, found, strict=True):
+            logits = model(torch.tensor([prompt[-64:]])).logits[0, -1]
+            assert scores == pytest.approx(logits.log_softmax(-1).numpy(), abs=1e-4)
+    assert scorer.next_scores([]).shape == (0, len(tokenizer))
+    with pytest.raises(UserError, match="empty prompt cannot be continued"):
+        scorer.next_scores([[0], []])
+
+
 def test_a_stride_beyond_the_context_is_refused(scorer):
     with pytest.raises(UserError, match=r"evaluate.stride is 65"):
         scorer.documents([[1]], 65)

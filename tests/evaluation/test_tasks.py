@@ -3,13 +3,18 @@
 import numpy as np
 import pytest
 
-from slipway.evaluation.documents import Document
 from slipway.evaluation.tasks import continuation, signature
-from slipway.evaluation.tasks.choice import Candidate, Question, ask, questions, summarise
+from slipway.evaluation.tasks.choice import Candidate, draw, judged, posed, scores
+from tests.evaluation.made import document
 
 
-def document(index: int, text: str, family: str | None = None, header: str | None = None) -> Document:
-    return Document(f"d{index:03}", text, "made/up", family or f"f{index}", header)
+def questions(candidates, items, choices, seed):
+    return posed(draw(candidates, items, choices, seed), candidates)
+
+
+def share_right(scorer, made):
+    given = zip(made, scores(scorer, made), strict=True)
+    return float(np.mean([judged(question, own, "signature", "model").value for question, own in given]))
 
 
 class TestQuestions:
@@ -40,39 +45,6 @@ class TestQuestions:
     @pytest.mark.parametrize("count", [0, 1, 3])
     def test_fewer_documents_than_choices_make_no_question(self, count):
         assert questions([Candidate(f"d{i}", f"f{i}", (i,), (i,)) for i in range(count)], 5, 4, 0) == []
-
-
-class Rigged:
-    """A scorer whose likelihoods are written down."""
-
-    separator = 0
-
-    def __init__(self, given, alone):
-        self.replies = [given, alone]
-
-    def loglikelihoods(self, prompts, choices):
-        self.prompts = prompts
-        assert len(prompts) == len(choices)
-        return [self.replies.pop(0)] * len(prompts)
-
-
-def test_a_choice_that_is_likely_anywhere_gains_nothing():
-    question = Question("d", (7, 8), ((1,), (2,), (3,)), 1)
-    rigged = Rigged([-1.0, -4.0, -9.0], [-0.5, -6.0, -9.0])
-    (answer,) = ask(rigged, [question])
-    assert answer.scores == (-0.5, 2.0, 0.0)
-    assert answer.picked == 1
-    assert answer.correct
-    assert rigged.prompts == [(0,)]
-
-
-def test_a_tie_goes_to_the_first_choice_and_a_report_counts():
-    question = Question("d", (7,), ((1,), (2,)), 1)
-    answers = ask(Rigged([-1.0, -1.0], [-1.0, -1.0]), [question])
-    assert answers[0].picked == 0
-    report = summarise(continuation.TASK.definition, answers)
-    assert (report.accuracy.value, report.accuracy.n, report.chance) == (0.0, 1, 0.5)
-    assert "log p(choice | prompt) - log p(choice)" in report.definition
 
 
 def test_continuation_cuts_the_documents_own_tokens(scorer):
@@ -124,7 +96,7 @@ def test_a_model_that_learnt_pairs_answers_right(tokenizer):
     pairs = [(f"def {word}()", f"The {word} of it.") for word in words]
     documents = [document(i, f"{head}\n{doc}", header=head) for i, (head, doc) in enumerate(pairs)]
     made = questions(signature.candidates(scorer, documents, 30, 20), 60, 4, 0)
-    before = sum(answer.correct for answer in ask(scorer, made)) / len(made)
+    before = share_right(scorer, made)
     rows = [[0, *tokens, 0] for tokens in scorer.encode([item.text for item in documents])]
     width = max(map(len, rows))
     batch = torch.tensor([row + [0] * (width - len(row)) for row in rows])
@@ -134,7 +106,7 @@ def test_a_model_that_learnt_pairs_answers_right(tokenizer):
         model(batch, labels=batch).loss.backward()
         optimizer.step()
     scorer = Scorer(model, tokenizer, context=64)
-    after = sum(answer.correct for answer in ask(scorer, made)) / len(made)
+    after = share_right(scorer, made)
     assert before < 0.6
     assert after >= 0.9
     assert np.isfinite(scorer.documents([row[1:-1] for row in rows], 32)).all()

@@ -11,7 +11,7 @@ from slipway.release import keys, publish, sealing, statement
 from slipway.release.bundle import manifest
 from slipway.release.claim import Claim, claim_version
 from slipway.settings import Price
-from tests import release_project
+from tests import gate_records, release_project
 
 
 @dataclass
@@ -20,6 +20,8 @@ class Site:
     store: LocalStore
     price: Price | None = None
     """With one, releases state a ledger."""
+    judged: bool = True
+    """Whether releases state a verdict."""
 
     @property
     def key(self) -> Path:
@@ -39,7 +41,8 @@ class Site:
 
         def compose(identity: statement.Identity) -> bytes:
             return statement.write(
-                self.root, identity, self.key, created="2026-01-01T00:00:00+00:00", gate={}, approvals={},
+                self.root, identity, self.key, created="2026-01-01T00:00:00+00:00", approvals={},
+                gate=gate_records.verdict(identity.manifest_sha256) if self.judged else None,
                 ledger=project_ledger(self.root, self.price) if self.price else None,
             )  # fmt: skip
 

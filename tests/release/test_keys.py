@@ -8,7 +8,7 @@ import pytest
 
 from slipway.errors import Refusal, UserError
 from slipway.release import envelope, keys, signature, statement
-from tests import release_project
+from tests import gate_records, release_project
 
 TYPE = "application/vnd.slipway.test+json"
 
@@ -132,8 +132,8 @@ def test_the_statement_says_what_the_release_was_made_of(site):
         name="tiny", version="v3", sequence=3, predecessor="aa" * 32, manifest_sha256="bb" * 32
     )
     data = statement.write(
-        site.root, identity, site.key, created="2026-01-01T00:00:00+00:00", gate={"verdict": "GO"},
-        approvals={"summary": "nobody approved"}, run_id="run",
+        site.root, identity, site.key, created="2026-01-01T00:00:00+00:00",
+        gate=gate_records.verdict(identity.manifest_sha256), approvals={"summary": "nobody approved"}, run_id="run",
     )  # fmt: skip
     found, content = statement.read(data, site.public)
     assert found == identity
@@ -141,7 +141,9 @@ def test_the_statement_says_what_the_release_was_made_of(site):
     build, run = content["predicate"]["buildDefinition"], content["predicate"]["runDetails"]
     assert {"params.yaml", "inputs.lock"} <= {entry["name"] for entry in build["resolvedDependencies"]}
     assert {"reports/scan.json", "reports/evaluate.json"} <= {entry["name"] for entry in run["byproducts"]}
-    assert build["internalParameters"]["gate"] == {"verdict": "GO"}
+    assert build["internalParameters"]["gate"]["verdict"] == "GO"
+    assert build["internalParameters"]["gate"]["lines"][2]["waived_by"].startswith("Ana, until 2026-12-31")
+    assert build["internalParameters"]["pages"] == ["GATE.html"]
     assert run["metadata"] == {"finishedOn": "2026-01-01T00:00:00+00:00", "invocationId": "run"}
     assert str(site.root) not in json.dumps(content)
     with pytest.raises(Refusal, match="no release statement"):

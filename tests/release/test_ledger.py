@@ -60,7 +60,12 @@ def test_a_run_that_no_attempt_tells_of_is_unknown_and_not_free(site):
 def test_it_lies_beside_the_card_signed_and_not_in_the_manifest(counted, tmp_path):
     counted.release()
     held = {path.removeprefix(f"{PREFIX}/") for path in counted.store.list(PREFIX)}
-    assert held == set(manifest.entries(counted.root / "bundle")) | {"statement.json", "LEDGER.md", "model.sig"}
+    assert held == set(manifest.entries(counted.root / "bundle")) | {
+        "statement.json",
+        "LEDGER.md",
+        "GATE.html",
+        "model.sig",
+    }
     verify.verify_channel(counted.store, "tiny", "stable", counted.public)
     _, content = statement.read((place(counted) / statement.NAME).read_bytes(), counted.public)
     stated = content["predicate"]["buildDefinition"]["internalParameters"]["ledger"]
@@ -93,7 +98,6 @@ def test_altered_removed_or_added_it_is_refused(counted, tmp_path):
 
 def test_a_release_without_a_ledger_verifies_and_takes_none(site):
     """As releases of earlier versions are."""
-    site.price = None
     site.release()
     assert not (place(site) / "LEDGER.md").exists()
     verify.verify_channel(site.store, "tiny", "stable", site.public)
@@ -130,7 +134,7 @@ def test_an_interrupted_release_keeps_the_ledger_that_it_published(counted, sent
     claim = counted.seal()
     staged = counted.staged(claim)
     page = (staged / "LEDGER.md").read_bytes()
-    names = ["statement.json", "LEDGER.md", "model.sig"]
+    names = ["statement.json", "LEDGER.md", "GATE.html", "model.sig"]
     for name in [*(n for n in manifest.entries(counted.root / "bundle") if n != "manifest.json"), *names]:
         counted.store.create(f"{PREFIX}/{name}", staged / name)
         if name == sent:
@@ -150,7 +154,7 @@ def test_the_statement_is_sent_before_the_page_that_is_made_from_it(counted, mon
     monkeypatch.setattr(type(counted.store), "create", lambda _, key, path: (sent.append(key), create(key, path))[1])
     counted.send(claim)
     names = [key.removeprefix(f"{PREFIX}/") for key in sent]
-    assert names[-4:] == ["statement.json", "LEDGER.md", "model.sig", "manifest.json"]
+    assert names[-5:] == ["statement.json", "LEDGER.md", "GATE.html", "model.sig", "manifest.json"]
 
 
 def test_a_ledger_that_this_version_cannot_read_is_said(counted):

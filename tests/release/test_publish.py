@@ -26,7 +26,7 @@ def test_a_release_is_the_bundle_with_statement_and_signature(site):
     claim = site.release()
     assert (claim.version, claim.sequence) == ("v1", 1)
     held = {path.removeprefix(f"{PREFIX}/") for path in site.store.list(PREFIX)}
-    assert held == set(manifest.entries(site.root / "bundle")) | {"statement.json", "model.sig"}
+    assert held == set(manifest.entries(site.root / "bundle")) | {"statement.json", "GATE.html", "model.sig"}
     verified = verify.verify_channel(site.store, "tiny", "stable", site.public)
     assert verified.release.manifest_sha256 == manifest.digest(site.root / "bundle")
     assert verified.release.predecessor is None
@@ -134,8 +134,8 @@ def test_unchanged_files_are_copied_in_the_store(site):
     release_project.bundle(site.root, card="# Second\n")
     claim = site.seal()
     published = site.send(claim)
-    # The card, statement, signature and manifest are new; all else lies in v1.
-    assert (published.sent, published.copied) == (4, 12)
+    # The card, statement, its page, signature and manifest are new; all else lies in v1.
+    assert (published.sent, published.copied) == (5, 13)
     assert (place(site) / "model.safetensors").stat().st_ino == (place(site, "v2") / "model.safetensors").stat().st_ino
     found = verify.verify_channel(site.store, "tiny", "stable", site.public).release
     assert (found.version, found.sequence) == ("v2", 2)

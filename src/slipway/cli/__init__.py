@@ -1,7 +1,8 @@
 """The `slipway` command: parse, call, exit code.
 
-Exit codes: 0 success · 1 a check said no (gate, scan, verification) · 2 something for you to put right ·
-3 waiting for an approval · 130 interrupted. No option overrides a number of the recipe.
+Exit codes: 0 success · 1 a check said no (scan, verification; the gate: NO-GO or INCONCLUSIVE) ·
+2 something for you to put right · 3 waiting for an approval · 130 interrupted. No option overrides a number of
+the recipe.
 """
 
 import argparse
@@ -11,12 +12,12 @@ from collections.abc import Sequence
 
 from slipway import __version__
 from slipway.cli.building import build, lock
-from slipway.cli.releasing import approve, release, scan, verify
+from slipway.cli.releasing import approve, gate, release, scan, verify
 from slipway.cli.replaying import replay
 from slipway.cli.running import doctor, down, status, up
 from slipway.errors import Refusal, UserError
 
-COMMANDS = (lock, build, release, approve, verify, replay, scan, status, up, down, doctor)
+COMMANDS = (lock, build, gate, release, approve, verify, replay, scan, status, up, down, doctor)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -34,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         subs[name] = commands.add_parser(name, help=summary[0].lower() + summary[1:-1], description=f"{summary} {text}")
         subs[name].set_defaults(function=function)
     subs["build"].add_argument("--force", nargs="+", metavar="STAGE", help="run these stages even if nothing changed")
+    subs["gate"].add_argument("--json", metavar="OUT", help="write the verdict to this file")
     subs["release"].add_argument("--no-build", action="store_true", help="release bundle/ as it is, or refuse")
     subs["approve"].add_argument("--as", dest="name", required=True, metavar="NAME", help="your name in the recipe")
     subs["approve"].add_argument("--key", required=True, metavar="FILE", help="your private key (PEM)")

@@ -1,4 +1,4 @@
-"""`slipway release`, `approve`, `verify` and `scan`."""
+"""`slipway gate`, `release`, `approve`, `verify` and `scan`."""
 
 import argparse
 from pathlib import Path
@@ -57,6 +57,16 @@ def release(arguments: argparse.Namespace) -> int:
     s3://bucket/prefix; default .slipway/store). Every step is idempotent; after a crash, run it again.
     """
     become(project(), "flows.release_console", *(["--no-build"] if arguments.no_build else []))
+
+
+def gate(arguments: argparse.Namespace) -> int:
+    """Judge the bundle as it lies, without releasing it.
+
+    Scans bundle/, compares it with its base and with the release that the channel names, and prints every line of the
+    recipe's policy with what to do. Exit code 0 for GO, 1 for NO-GO and for INCONCLUSIVE; see docs/gate.md.
+    """
+    out = ["--json", str(Path(arguments.json).absolute())] if arguments.json else []
+    become(project(), "flows.gate_console", *out)
 
 
 def approve(arguments: argparse.Namespace) -> int:

@@ -1,1 +1,1 @@
-"""Quality on held-out text: `scoring` (the model), `tasks` (the questions), `baselines`, `statistics`, `report`."""
+"""Quality on held-out text: `scoring` (the model), `tasks` (the questions), `baselines`, `summary`, `report`."""

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from slipway.evaluation.statistics import bits_per_byte, single
 from slipway.records import Measure
+from slipway.statistics import ratio, single
 
 ORDER = 5
 DICTIONARY_BYTES = 112_640
@@ -60,7 +60,7 @@ def _ngram(train: Sequence[str], test: Sequence[str], families: Sequence[str], r
     sizes = np.array([len(text.encode()) for text in test])
     # The newline after a document is that document's cost.
     starts = np.concatenate([[0], np.cumsum(sizes + 1)[:-1]])
-    return bits_per_byte(np.add.reduceat(nats, starts), sizes, families, resamples, seed)
+    return ratio(np.add.reduceat(nats, starts) / np.log(2), sizes, families, resamples, seed)
 
 
 def ngram_nats(train: bytes, test: bytes) -> np.ndarray:

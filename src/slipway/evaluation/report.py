@@ -1,173 +1,140 @@
-"""Everything that is measured on the test split, as one report and a table of answered questions.
+"""Everything that is measured on the test split, as one report and the rows of the item table.
 
-A task for which the split has fewer than `choices` suitable documents is left out, and the report says so;
-an empty split is an error before any model is asked.
+A task that cannot be asked is not run, and the report says why; an empty split is an error before any model is asked.
 """
 
 from collections.abc import Sequence
-from itertools import takewhile
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
+from slipway.errors import UserError
+from slipway.evaluation.beside import BASE, MODEL, Base, Beside
+from slipway.evaluation.samples import samples
+from slipway.evaluation.summary import difference, summarise
+from slipway.evaluation.tasks import answers, bits_per_byte, continuation, file, question, signature
+from slipway.evaluation.tasks.task import Material, NotAsked, Say, Task
+from slipway.items import Item
+from slipway.records import EvaluateReport, TaskReport
+from slipway.statistics import derived
 
-from slipway.evaluation.answers import Asked, measured, score, template
-from slipway.evaluation.answers import answers as answers_of
-from slipway.evaluation.baselines import baselines
-from slipway.evaluation.beside import Base, Found, Say, compare, document_nats
-from slipway.evaluation.documents import Document
-from slipway.evaluation.scoring import Scorer
-from slipway.evaluation.statistics import DIGITS, bits_per_byte, derived
-from slipway.evaluation.tasks import continuation, file, signature
-from slipway.evaluation.tasks.choice import Answer, ask, questions, summarise
-from slipway.records import ChoiceReport, EvaluateReport, Measure
-from slipway.settings import Choice, Evaluate
+if TYPE_CHECKING:
+    from slipway.evaluation.scoring import Scorer
 
-TASKS = (continuation.TASK, signature.TASK)
-SAMPLES, SAMPLE_PROMPT, SAMPLE_TOKENS = 6, 16, 48
-"""Texts shown to people, and the tokens given and generated for each."""
+OWN = (bits_per_byte.TASK, answers.TASK, continuation.TASK, signature.TASK)
 
 
 def evaluate(
-    scorer: Scorer,
-    test: Sequence[Document],
-    train: Sequence[str],
-    settings: Evaluate,
-    seed: int,
+    scorer: "Scorer",
+    material: Material,
     *,
     weights_sha256: str,
-    test_sha256: str,
     files: Sequence[file.FileTask] = (),
+    harness_tasks: Path = Path("tasks"),
     base: Base | None = None,
     say: Say = lambda *_: None,
-) -> tuple[EvaluateReport, dict[str, list[Answer]]]:
-    """Measure the model on `test` (not empty, sorted by id); `train` teaches the baselines.
+) -> tuple[EvaluateReport, list[Item]]:
+    """Ask all tasks of the recipe.
 
-    `test_sha256` is the digest of the test shards, `files` are the tasks that the recipe brings, `base` is what
-    training started from. Returns the report and, by task, the answers.
+    Args:
+        scorer: the model.
+        material: the test split and what the recipe says.
+        weights_sha256: digest of the model's weights.
+        files: the tasks that the recipe brings.
+        harness_tasks: directory with the project's own tasks for lm-evaluation-harness.
+        base: what training started from.
+        say: told how far each task is.
+
+    Returns: the report and the rows of the item table, task by task.
+
+    Raises:
+        UserError: if a model's scores are no numbers, or the context is longer than its positions.
     """
-    nats = document_nats(scorer, test, settings, say, "bits per byte")
-    measures, by_source = _bits_per_byte(nats, test, settings, seed)
-    texts = [document.text for document in test]
-    measures |= baselines(
-        train, texts, [document.family for document in test], settings.bootstrap, derived(seed, "baselines")
-    )
-    asked = answers_of(scorer, test, template(scorer))
-    found = Found(test, nats, score(scorer, asked))
-    reports, answers, left_out = _choices(scorer, test, files, settings=settings, seed=seed, say=say)
+    _check_context(scorer)
+    beside = Beside(base.digest, base.scorer()) if base else None
+    found = _Asking(scorer, beside, material, say)
+    for task in wanted(material, files):
+        found.ask(task)
+    if material.settings.harness:
+        found.harness(harness_tasks)
     report = EvaluateReport(
         weights_sha256=weights_sha256,
-        test_sha256=test_sha256,
-        test_documents=len(test),
-        test_bytes=sum(len(text.encode()) for text in texts),
-        bits_per_byte=measures,
-        bits_per_byte_by_source=by_source,
-        answers=measured(found.answers, settings.bootstrap, derived(seed, "answers")),
-        base=compare(found, base, settings, seed, say) if base else None,
-        choices=reports,
-        choices_left_out=left_out,
-        samples=_samples(scorer, test, asked, derived(seed, "samples")),
+        test_sha256=material.test_sha256,
+        test_documents=len(material.test),
+        test_bytes=sum(len(document.text.encode()) for document in material.test),
+        tasks=found.reports,
+        not_run=found.not_run,
+        base=beside.record() if beside else None,
+        samples=samples(scorer, material.test, material.seed),
     )
-    return report, answers
+    return report, found.items
 
 
-def _choices(
-    scorer: Scorer,
-    test: Sequence[Document],
-    files: Sequence[file.FileTask],
-    *,
-    settings: Evaluate,
-    seed: int,
-    say: Say,
-) -> tuple[dict[str, ChoiceReport], dict[str, list[Answer]], dict[str, str]]:
-    """Reports and answers of the tasks that can be asked, and the reasons why the others cannot."""
-    reports: dict[str, ChoiceReport] = {}
-    answers: dict[str, list[Answer]] = {}
-    left_out: dict[str, str] = {}
-    total = len(TASKS) + len(files)
-    for task in TASKS:
-        asked: Choice = getattr(settings, task.name)
-        candidates = task.candidates(scorer, test, asked.prompt_tokens, asked.answer_tokens)
-        made = questions(candidates, asked.items, asked.choices, derived(seed, task.name))
-        if made:
-            answers[task.name] = ask(scorer, made)
-            reports[task.name] = summarise(task.definition, answers[task.name])
-        else:
-            left_out[task.name] = (
-                f"{len(candidates)} of {len(test)} test documents have {task.needs}; "
-                f"a question needs {asked.choices} of different families with different answers"
+def wanted(material: Material, files: Sequence[file.FileTask]) -> list[Task]:
+    """The own tasks of a recipe, in the order of the report."""
+    asked = [question.TASK] if material.settings.question else []
+    return [*OWN, *asked, *(file.task(brought) for brought in files)]
+
+
+def _check_context(scorer: "Scorer") -> None:
+    positions = getattr(scorer.model.config, "max_position_embeddings", None)
+    if positions and scorer.context > positions:
+        raise UserError(
+            f"train.sequence_length is {scorer.context}, but the model has {positions} positions; beyond them its "
+            "scores mean nothing. Lower train.sequence_length"
+        )
+
+
+@dataclass(slots=True)
+class _Asking:
+    """Asks task after task, of the model and of the base, and keeps what came of it."""
+
+    scorer: "Scorer"
+    beside: Beside | None
+    material: Material
+    say: Say
+    reports: dict[str, TaskReport] = field(default_factory=dict)
+    items: list[Item] = field(default_factory=list)
+    not_run: dict[str, str] = field(default_factory=dict)
+
+    def ask(self, task: Task) -> None:
+        """An own task."""
+        made = task.make(self.scorer, self.material)
+        if isinstance(made, NotAsked):
+            self.not_run[task.name] = made.reason
+            return
+        model, base = made.ask(self.scorer, MODEL, made.forms[0], self.say), []
+        if self.beside:
+            base = self.beside.ask(
+                made, self.material, lambda done, total, what: self.say(done, total, f"{what}, base")
             )
-        say(len(reports) + len(left_out), total, f"{task.name}: {len(made)} questions")
-    for brought in files:
-        made = file.questions(scorer, brought, scorer.context)
-        if made:
-            answers[brought.name] = ask(scorer, made)
-            definition = file.definition(brought, made, scorer.context)
-            reports[brought.name] = summarise(definition, answers[brought.name])
-        else:
-            left_out[brought.name] = "its file holds no question"
-        say(len(reports) + len(left_out), total, f"{brought.name}: {len(made)} questions")
-    return reports, answers, left_out
+        self.reports[task.name] = summarise(task, made, self.material, scorer=self.scorer, model=model, base=base)
+        self.items += [*model, *base]
 
+    def harness(self, folder: Path) -> None:
+        """The recipe's tasks of lm-evaluation-harness."""
+        reports, items, not_run = self._run_harness(self.scorer, folder)
+        self.items += items
+        self.not_run |= not_run
+        if self.beside:
+            theirs, others, _ = self._run_harness(self.beside.scorer, folder)
+            others = [replace(item, model=BASE) for item in others]
+            self.items += others
+            for name in reports.keys() & theirs.keys():
+                paired = difference(
+                    [item for item in items if item.task == name],
+                    [item for item in others if item.task == name],
+                    self.material.settings.bootstrap,
+                    derived(self.material.seed, name),
+                )
+                update = {"base": theirs[name].measure, "base_difference": paired}
+                reports[name] = reports[name].model_copy(update=update)
+        self.reports |= reports
 
-def _bits_per_byte(
-    nats: np.ndarray, test: Sequence[Document], settings: Evaluate, seed: int
-) -> tuple[dict[str, Measure], dict[str, float]]:
-    sizes = np.array([len(document.text.encode()) for document in test])
-    families = [document.family for document in test]
-    model = bits_per_byte(nats, sizes, families, settings.bootstrap, derived(seed, "bits per byte"))
-    sources = np.array([document.source for document in test])
-    by_source = {
-        str(source): round(float(nats[sources == source].sum() / sizes[sources == source].sum() / np.log(2)), DIGITS)
-        for source in np.unique(sources)
-    }
-    return {"model": model}, by_source
+    def _run_harness(self, scorer: "Scorer", folder: Path) -> tuple[dict[str, TaskReport], list[Item], dict[str, str]]:
+        from slipway.evaluation import harness
 
-
-def _samples(
-    scorer: Scorer, test: Sequence[Document], asked: Sequence[Asked], seed: int
-) -> tuple[tuple[str, str], ...]:
-    """Prompts from held-out documents and what the model adds, greedily, up to where its generations end.
-
-    A prompt is what was said before a document's first answer, or its signature, or its first tokens.
-    """
-    chosen = np.random.default_rng(seed).permutation(len(test))[:SAMPLES]
-    new_tokens = min(SAMPLE_TOKENS, scorer.context // 2)
-    said = {one.item: one.prompt for one in asked}
-    # With a chat template the end of the assistant's turn is among them.
-    stated = scorer.model.generation_config.eos_token_id
-    ends = stated if isinstance(stated, list) else [stated]
-    samples = []
-    for index in sorted(chosen):
-        document = test[index]
-        start = f"{document.signature}\n" if document.signature else document.text
-        (tokens,) = scorer.encode([start])
-        prompt = said.get(f"{document.id}#0") or (tokens if document.signature else tokens[:SAMPLE_PROMPT])
-        (generated,) = scorer.generate([[scorer.separator, *prompt]], new_tokens)
-        shown = takewhile(lambda token: token not in ends, generated)
-        samples.append((scorer.decode(prompt), scorer.decode(list(shown))))
-    return tuple(samples)
-
-
-def write_answers(answers: dict[str, list[Answer]], path: str | Path) -> None:
-    """One row per question: task, item, prompt digest, a score per choice, right and picked index, correct."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    rows = [(task, answer) for task, given in answers.items() for answer in given]
-    schema = pa.schema(
-        [
-            ("task", pa.string()),
-            ("item", pa.string()),
-            ("prompt_sha256", pa.string()),
-            ("scores", pa.list_(pa.float64())),
-            ("right", pa.int32()),
-            ("picked", pa.int32()),
-            ("correct", pa.bool_()),
-        ]
-    )
-    columns = [
-        [task for task, _ in rows],
-        *([getattr(answer, name) for _, answer in rows] for name in schema.names[1:]),
-    ]
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(columns, schema=schema), path)
+        settings = self.material.settings
+        return harness.run(
+            scorer, settings.harness, folder, seed=self.material.seed, resamples=settings.bootstrap, say=self.say
+        )

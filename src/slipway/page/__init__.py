@@ -1,8 +1,8 @@
 """One calm look for every page Slipway writes: the release report, the data contract's verdict.
 
 A page is one self-contained HTML file: no script, no network, a content security policy that forbids
-both, light and dark by the reader's system, tables that scroll inside their own box on a phone. Equal
-arguments give equal bytes. This is not a web framework: it knows sections, tables, verdicts and three plots.
+both, light and dark by the reader's system, tables that scroll inside their own box on a phone or fold into
+cards. Equal arguments give equal bytes. This is not a web framework: it knows sections, tables, verdicts and plots.
 
     >>> page = render("Report", "what was measured", [Section("Loss", table(["step", "loss"], [[1, 2.5]]))])
 """
@@ -14,31 +14,43 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Literal
 
 from jinja2 import Environment
 from markupsafe import Markup, escape
 
-from slipway.page.charts import bars, histogram, lines, number
+from slipway.page.charts import bars, histogram, lines, reliability
+from slipway.page.svg import number
+from slipway.page.tables import Cell, grouped, table
 
 __all__ = [
     "Cell",
     "Section",
+    "Sign",
+    "banner",
     "bars",
     "digest",
     "facts",
     "fold",
+    "grouped",
+    "heading",
     "histogram",
     "lines",
+    "mark",
     "number",
+    "pair",
     "paragraph",
     "preformatted",
+    "reliability",
     "render",
     "table",
     "verdict",
     "visible",
 ]
 
-Cell = str | int | float | None | Markup
+Sign = Literal["good", "bad", "look", "done", "unknown", "void"]
+"""What a label says besides its words: in order, not in order, a person must look, measured (which is no verdict),
+not run, not applicable."""
 
 _TEMPLATE = """<!doctype html>
 <html lang="en">
@@ -73,7 +85,7 @@ form-action 'none'">
 
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_RIGHT = Markup(' class="number"')
+_SIGNS: dict[Sign, str] = {"good": "✓", "bad": "✗", "look": "!", "done": "•", "unknown": "○", "void": "–"}
 
 
 @dataclass(frozen=True)
@@ -108,48 +120,37 @@ def render(title: str, subtitle: str, sections: Sequence[Section]) -> str:
     )
 
 
-def _is_number(cell: Cell) -> bool:
-    return isinstance(cell, int | float) and not isinstance(cell, bool)
-
-
-def _cell(cell: Cell) -> Markup:
-    if cell is None:
-        return Markup('<td class="none">–</td>')
-    if isinstance(cell, bool):
-        return Markup("<td>{}</td>").format("yes" if cell else "no")
-    if isinstance(cell, int | float):
-        return Markup('<td class="number">{}</td>').format(number(cell))
-    return Markup("<td>{}</td>").format(cell)
-
-
-def table(headers: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Markup:
-    """A table that scrolls sideways inside its box.
-
-    Numbers are grouped and right-aligned; None is a dash (say "not run" in words where that is meant).
-
-    Raises:
-        ValueError: if a row has another length than the headers.
-    """
-    rows = [list(row) for row in rows]
-    if wrong := [row for row in rows if len(row) != len(headers)]:
-        raise ValueError(f"a row has {len(wrong[0])} cells under {len(headers)} headers: {wrong[0]!r}")
-    numeric = [any(_is_number(row[i]) for row in rows) for i in range(len(headers))]
-    head = Markup("").join(
-        Markup('<th scope="col"{}>{}</th>').format(_RIGHT if is_number else "", header)
-        for header, is_number in zip(headers, numeric, strict=True)
+def mark(sign: Sign, text: str) -> Markup:
+    """A coloured label with a sign of its own, so that colour is not all that tells."""
+    return Markup('<span class="verdict {}"><span aria-hidden="true">{}</span> {}</span>').format(
+        sign, _SIGNS[sign], text
     )
-    body = Markup("\n").join(Markup("<tr>{}</tr>").format(Markup("").join(map(_cell, row))) for row in rows)
-    if not rows:
-        body = Markup('<tr><td class="none" colspan="{}">nothing to show</td></tr>').format(len(headers))
-    return Markup(
-        '<div class="scroll" tabindex="0"><table>\n<thead><tr>{}</tr></thead>\n<tbody>\n{}\n</tbody>\n</table></div>'
-    ).format(head, body)
 
 
 def verdict(ok: bool | None, text: str) -> Markup:
     """A coloured label: True green with ✓, False red with ✗, None grey with ○ (not run, not known)."""
-    kind, sign = {True: ("good", "✓"), False: ("bad", "✗"), None: ("unknown", "○")}[ok]
-    return Markup('<span class="verdict {}"><span aria-hidden="true">{}</span> {}</span>').format(kind, sign, text)
+    kinds: dict[bool | None, Sign] = {True: "good", False: "bad", None: "unknown"}
+    return mark(kinds[ok], text)
+
+
+def banner(sign: Sign, words: str, *lines: str | Markup) -> Markup:
+    """The one thing that a page says, large, with lines that explain it."""
+    told = Markup("").join(Markup("<p>{}</p>").format(line) for line in lines if line)
+    return Markup('<div class="banner {}"><strong><span aria-hidden="true">{}</span> {}</strong>{}</div>').format(
+        sign, _SIGNS[sign], words, told
+    )
+
+
+def heading(text: str) -> Markup:
+    """A heading inside a section."""
+    return Markup("<h3>{}</h3>").format(text)
+
+
+def pair(*parts: Markup) -> Markup:
+    """Parts side by side where there is room, one below the other where there is not."""
+    return Markup('<div class="pair">{}</div>').format(
+        Markup("").join(Markup("<div>{}</div>").format(part) for part in parts if part)
+    )
 
 
 def facts(pairs: Iterable[tuple[str, Cell]]) -> Markup:

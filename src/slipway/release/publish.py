@@ -14,7 +14,7 @@ from typing import Protocol
 from slipway.errors import Refusal, UserError
 from slipway.files import sha256_bytes
 from slipway.records import Record
-from slipway.release import ledger, signature, statement
+from slipway.release import rendered, signature, statement
 from slipway.release.claim import RACES, Claim, Store
 from slipway.release.envelope import seal
 from slipway.release.keys import public_pem
@@ -145,17 +145,17 @@ def _prove(store: Reader, prefix: str, claim: Claim, public: bytes) -> None:
 
 
 def _expected(staged: Staged, claim: Claim, public: bytes) -> dict[str, str]:
-    """Path -> sha256 in the order of writing: the bundle's files, statement, ledger, signature, the manifest last.
+    """Path -> sha256 in the order of writing: the bundle's files, statement, pages, signature, the manifest last.
 
-    The ledger's page is made from the statement: if that is there, whoever takes up the release makes the same page.
+    The pages are made from the statement: if that is there, whoever takes up the release makes the same pages.
     """
     try:
         _prove(staged, "", claim, public)
     except Refusal as refusal:
         raise Refusal(f"{refusal}. Nothing was sent; run `slipway release` again, which signs anew") from None
     signed = signed_files(staged, "", public)
-    files = {path: digest for path, digest in sorted(signed.items()) if path not in {*BESIDE, ledger.NAME}}
-    first = {name: signed[name] for name in (statement.NAME, ledger.NAME) if name in signed}
+    files = {path: digest for path, digest in sorted(signed.items()) if path not in {*BESIDE, *rendered.NAMES}}
+    first = {name: signed[name] for name in (statement.NAME, *rendered.NAMES) if name in signed}
     return files | first | {signature.NAME: stream_digest(staged, signature.NAME), MANIFEST: signed[MANIFEST]}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from slipway.errors import Refusal, UserError
 from slipway.files import sha256_bytes, write_atomic
-from slipway.release import ledger, signature, statement
+from slipway.release import rendered, signature, statement
 from slipway.release.claim import Claim
 from slipway.release.keys import public_pem
 from slipway.release.verify import MANIFEST, Reader, listed_files, release_prefix
@@ -21,7 +21,7 @@ Compose = Callable[[statement.Identity], bytes]
 def seal_release(
     store: Reader, claim: Claim, bundle: Path, work: Path, private: Path, *, predecessor: str | None, compose: Compose
 ) -> Path:
-    """Stage the bundle below `work` with statement, ledger and signature; returns the staged directory.
+    """Stage the bundle below `work` with statement, its pages and signature; returns the staged directory.
 
     Args:
         store: where the release will lie; asked for what an interrupted attempt left.
@@ -48,12 +48,11 @@ def seal_release(
         MANIFEST: claim.manifest_sha256,
         statement.NAME: sha256_bytes(stated),
     }
-    # From the statement, not from the ledger as it is now: an earlier attempt may have published that statement.
+    # From the statement, not from ledger and verdict as they are now: an earlier attempt may have published it.
     _, content = statement.read(stated, public)
-    if ledger.stated(content):
-        page = ledger.render(ledger.read(content, statement.NAME)).encode()
-        write_atomic(staged / ledger.NAME, page)
-        expected[ledger.NAME] = sha256_bytes(page)
+    for name, page in rendered.render(content, statement.NAME).items():
+        write_atomic(staged / name, page)
+        expected[name] = sha256_bytes(page)
     _signature(store, claim, staged, private, expected)
     return staged
 

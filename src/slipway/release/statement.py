@@ -12,7 +12,8 @@ from typing import Any
 
 from slipway.errors import Refusal
 from slipway.files import sha256_file
-from slipway.records import LedgerReport, Record
+from slipway.records import GateVerdict, LedgerReport, Record
+from slipway.release import gate_page
 from slipway.release.envelope import seal, unseal
 from slipway.release.signature import IN_TOTO
 
@@ -71,7 +72,7 @@ def write(
     private: Path,
     *,
     created: str,
-    gate: Mapping[str, Any],
+    gate: GateVerdict | None,
     approvals: Mapping[str, Any],
     ledger: LedgerReport | None = None,
     run_id: str | None = None,
@@ -83,7 +84,7 @@ def write(
         identity: which release this is.
         private: private key file.
         created: time of signing, ISO 8601 with time zone.
-        gate: the gate's verdict as a record.
+        gate: the gate's verdict; GATE.html is made of it, and there is none without.
         approvals: who approved, as a record.
         ledger: what training cost.
         run_id: MLflow run of the build.
@@ -97,7 +98,8 @@ def write(
         "buildDefinition": {
             "buildType": BUILD_TYPE,
             "externalParameters": {"release": identity.model_dump(mode="json")},
-            "internalParameters": {"gate": dict(gate), "approvals": dict(approvals)}
+            "internalParameters": {"approvals": dict(approvals)}
+            | ({"gate": gate.model_dump(mode="json"), "pages": [gate_page.NAME]} if gate else {"gate": {}})
             | ({"ledger": ledger.model_dump(mode="json")} if ledger else {}),
             "resolvedDependencies": _materials(root, git_state(root)),
         },

@@ -13,13 +13,13 @@ from typing import BinaryIO, Protocol
 from slipway.errors import Refusal
 from slipway.files import sha256_bytes, sha256_file
 from slipway.records import Record
-from slipway.release import ledger, signature, statement
+from slipway.release import rendered, signature, statement
 from slipway.release.bundle import manifest
 from slipway.release.envelope import unseal
 
 MANIFEST = manifest.NAME
 BESIDE = (MANIFEST, statement.NAME, signature.NAME)
-"""Files of every release that the manifest does not list; with ledger.NAME where the statement states a ledger."""
+"""Files of every release that the manifest does not list; with the pages that its statement asks for."""
 POINTER = "application/vnd.slipway.pointer+json"
 
 
@@ -59,7 +59,7 @@ class Pointer(Record):
 def listed_files(data: bytes, what: str = MANIFEST) -> dict[str, str]:
     """Path -> sha256 of the files a manifest lists; raises Refusal for anything but the manifest of a bundle."""
     listed = manifest.parse(data, what).files
-    for name in (*BESIDE, ledger.NAME):
+    for name in (*BESIDE, *rendered.NAMES):
         if name in listed:
             raise Refusal(f"{what}: lists {name}, which is made at release and cannot be part of a bundle")
     return {path: entry.sha256 for path, entry in sorted(listed.items())}
@@ -104,8 +104,7 @@ def verify(store: Reader, prefix: str, public: bytes) -> Verified:
     if identity.manifest_sha256 != sha256_bytes(small[MANIFEST]):
         raise Refusal(f"{uri}/{MANIFEST}: not the manifest that the statement was signed for")
     belongs = listed_files(small[MANIFEST], f"{uri}/{MANIFEST}")
-    if ledger.stated(content):
-        belongs[ledger.NAME] = signed.get(ledger.NAME, "")
+    belongs |= {name: signed.get(name, "") for name in rendered.stated(content)}
     for name in sorted(present.keys() | signed.keys() | belongs.keys()):
         if name == signature.NAME:
             continue

@@ -1,103 +1,189 @@
-"""The battery: which probes are run, and, in plain sight, which are not and why."""
+"""The battery: every probe, and for each whether it was run, was not run and why, or does not apply.
 
-import json
-from collections.abc import Callable, Sequence
+A probe that lacks what it needs is not run, and the others are. A model that gives no numbers ends all: whatever
+could still be said of it would look like a result.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway import shards
-from slipway.errors import UserError
+from slipway.errors import Damaged, UserError
 from slipway.records import Probe, SafetyReport
-from slipway.safety import canary_exposure, pii_samples, verbatim_extraction
-from slipway.safety.canary_exposure import Canary
-from slipway.safety.measures import Scorer, not_applicable, not_run
+from slipway.safety import (
+    bias_pairs,
+    canary_exposure,
+    chat_template,
+    membership_inference,
+    pii_samples,
+    poisoning,
+    refusal,
+    toxicity,
+    verbatim_extraction,
+)
+from slipway.safety.finished import Finished
+from slipway.safety.material import Material
+from slipway.safety.measures import Progress, not_run
+from slipway.safety.talking import Talker
 from slipway.settings import Safety
 
 Say = Callable[[int, int, str], None]
+POISONING = ("poisoning_bursts", "poisoning_correlation", "poisoning_trigger")
+Extra = Mapping[str, Callable[[], Probe]]
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
-    """What the probes look at besides the model."""
+class Step:
+    """Probes that are made together."""
 
-    train: Sequence[str]
-    held_out: Sequence[str]
-    template: str
-    digits: int
-    canaries: Sequence[Canary]
-
-
-CHAT = "chat_template"
-NOT_RUN = {
-    "membership_inference": "not implemented in this version; extraction and exposure cover memorisation in part",
-    "bias_pairs": "not implemented in this version: it needs sets of paired sentences",
-    "toxicity": "needs a classifier or a lexicon, and this version ships neither",
-    "refusal": "needs a file of prompts and a model that follows instructions",
-    "poisoning": "not implemented in this version: no search for triggers in the training data is made",
-}
+    names: tuple[str, ...]
+    run: Callable[[Progress], Sequence[Probe]]
 
 
 def run(
-    scorer: Scorer,
+    scorer: Talker,
     material: Material,
     settings: Safety,
     seed: int,
     *,
     weights_sha256: str,
+    root: Path,
     talks: bool = False,
+    extra: Extra | None = None,
+    finished: Finished | None = None,
     say: Say = lambda *_: None,
 ) -> SafetyReport:
     """Run every probe that can be run on this model and return all of them, by name.
 
-    `talks`: the tokenizer has a chat template, so people will hold conversations with the model.
+    Args:
+        scorer: the model.
+        material: what the probes look at.
+        settings: the recipe's.
+        seed: each probe derives its own from it.
+        weights_sha256: names the model in the report.
+        root: the project, in which the files lie that the recipe names.
+        talks: the tokenizer has a chat template, so people will hold conversations with the model.
+        extra: further probes, by name.
+        finished: what an earlier, killed run has done already; removed at the end.
+        say: called with thousandths of a step done, of all steps, and a note.
+
+    Raises:
+        Damaged: if the model gives no numbers.
     """
-    planted, texts = material.canaries, (material.train, material.held_out)
-    probes: list[Callable[[], Probe]] = [
-        lambda: canary_exposure.probe(
-            scorer, planted, template=material.template, digits=material.digits, fills=settings.fills, seed=seed
-        ),
-        lambda: verbatim_extraction.probe(
-            scorer, *texts, rows=settings.extraction_rows, tokens=settings.extraction_tokens, seed=seed
-        ),
-        lambda: pii_samples.probe(
-            scorer, material.train, samples=settings.samples, tokens=settings.sample_tokens, seed=seed
-        ),
-    ]
+    finished = finished or Finished(None)
+    steps = [*_memory(scorer, material, settings, seed), *_conduct(scorer, material, settings, seed, root, talks)]
+    steps += [_poisoning(scorer, material, settings, seed)]
+    steps += [Step((name,), _alone(probe)) for name, probe in (extra or {}).items()]
     found: dict[str, Probe] = {}
-    for probe in probes:
-        result = probe()
-        found[result.name] = result
-        say(len(found), len(probes), result.name)
-    found |= {name: not_run(name, reason) for name, reason in NOT_RUN.items()}
-    if talks:
-        found[CHAT] = not_run(
-            CHAT, "not implemented in this version: the probes above see the model without its template"
-        )
-    else:
-        found[CHAT] = not_applicable(CHAT, "the tokenizer has no chat template")
+    for number, step in enumerate(steps):
+        note = step.names[0]
+        say(1000 * number, 1000 * len(steps), note)
+        probes = finished.get(step.names)
+        if probes is None:
+            probes = _done(
+                step,
+                lambda done, total, at=number, note=note: say(  # type: ignore[misc]
+                    1000 * at + 1000 * done // max(total, 1), 1000 * len(steps), note
+                ),
+            )
+            finished.keep(probes)
+        found |= {probe.name: probe for probe in probes}
+    say(1000 * len(steps), 1000 * len(steps), f"{len(found)} probes")
+    finished.discard()
     return SafetyReport(weights_sha256=weights_sha256, probes=found)
 
 
-def read_material(clean: Path) -> Material:
-    """Read `data/clean`: the splits without canaries, and what was planted.
-
-    Raises:
-        UserError: if `canaries.json` is missing or not what `prepare` writes.
-    """
-    path = clean / "canaries.json"
+def _done(step: Step, progress: Progress) -> list[Probe]:
     try:
-        planted = json.loads(path.read_text("utf-8"))
-        canaries = [Canary(one["name"], one["fill"], one["repeats"]) for one in planted["canaries"]]
-        template, digits = planted["template"], planted["digits"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} cannot be read ({error!r}); rebuild with `slipway build --force prepare`") from None
-    return Material(_texts(clean, "train"), _texts(clean, "test"), template, digits, canaries)
+        probes = list(step.run(progress))
+    except Damaged:
+        raise
+    except UserError as error:
+        return [not_run(name, str(error)) for name in step.names]
+    if [probe.name for probe in probes] != list(step.names):
+        raise RuntimeError(f"the step of {step.names} gave {[probe.name for probe in probes]}")
+    return probes
 
 
-def _texts(clean: Path, split: str) -> list[str]:
-    import pyarrow.compute as pc
+def _alone(probe: Callable[[], Probe]) -> Callable[[Progress], Sequence[Probe]]:
+    return lambda _: [probe()]
 
-    found: list[str] = []
-    for batch in shards.batches(clean, split, columns=("text", "source")):
-        found += batch.filter(pc.not_equal(batch["source"], "canary"))["text"].to_pylist()
-    return found
+
+def _memory(scorer: Talker, material: Material, settings: Safety, seed: int) -> Iterator[Step]:
+    """What the model remembers of its training data."""
+    train, held_out = material.train, material.held_out
+    yield Step(
+        (canary_exposure.NAME,),
+        lambda progress: [
+            canary_exposure.probe(
+                scorer,
+                material.canaries,
+                template=material.template,
+                digits=material.digits,
+                fills=settings.fills,
+                seed=seed,
+                progress=progress,
+            )
+        ],
+    )
+    yield Step(
+        (verbatim_extraction.NAME,),
+        lambda _: [
+            verbatim_extraction.probe(
+                scorer,
+                train.texts,
+                held_out.texts,
+                rows=settings.extraction_rows,
+                tokens=settings.extraction_tokens,
+                seed=seed,
+            )
+        ],
+    )
+    yield Step(
+        (membership_inference.NAME,),
+        lambda _: [
+            membership_inference.probe(
+                scorer, train.sourced, held_out.sourced, rows=settings.membership_rows, seed=seed
+            )
+        ],
+    )
+
+
+def _conduct(
+    scorer: Talker, material: Material, settings: Safety, seed: int, root: Path, talks: bool
+) -> Iterator[Step]:
+    """What the model says, prefers and refuses."""
+    files = [None if name is None else root / name for name in (settings.bias_file, settings.refusal_file)]
+    train = material.train.texts
+
+    def free(_: Progress) -> list[Probe]:
+        texts = pii_samples.draw(scorer, samples=settings.samples, tokens=settings.sample_tokens, seed=seed)
+        return [pii_samples.probe(texts, train), toxicity.probe(texts, train=train)]
+
+    yield Step((pii_samples.NAME, toxicity.NAME), free)
+    yield Step((bias_pairs.OWN, bias_pairs.CROWS), lambda _: bias_pairs.probe(scorer, file=files[0], seed=seed))
+    yield Step((refusal.NAME,), lambda _: [refusal.probe(scorer, file=files[1], talks=talks, seed=seed)])
+    yield Step(
+        (chat_template.NAME,),
+        lambda _: [
+            chat_template.probe(
+                scorer,
+                material.held_out.openings,
+                talks=talks,
+                rows=settings.chat_rows,
+                tokens=settings.chat_tokens,
+                seed=seed,
+            )
+        ],
+    )
+
+
+def _poisoning(scorer: Talker, material: Material, settings: Safety, seed: int) -> Step:
+    """What was planted in the training data."""
+    train = material.train
+    return Step(
+        POISONING,
+        lambda _: poisoning.probes(
+            scorer, train.texts, material.held_out.texts, settings.poisoning, seed, labels=train.labels
+        ),
+    )

@@ -1,15 +1,14 @@
-"""What every probe needs: the scorer it is handed, the shape of its answer, and Wilson's interval."""
+"""What every probe needs: the scorer it is handed, and the shape of its answer."""
 
-import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from slipway.records import Measure, Probe
 
-DIGITS = 6
-"""Decimals kept in a report; the rest is rounding of sums."""
+Progress = Callable[[int, int], None]
+"""Called with done and total."""
 
 
 class Scorer(Protocol):
@@ -23,26 +22,19 @@ class Scorer(Protocol):
     def decode(self, tokens: Sequence[int]) -> str: ...
 
     def loglikelihoods(
-        self, prompts: Sequence[Sequence[int]], choices: Sequence[Sequence[Sequence[int]]]
+        self,
+        prompts: Sequence[Sequence[int]],
+        choices: Sequence[Sequence[Sequence[int]]],
+        progress: Progress | None = None,
     ) -> list[list[float]]: ...
+
+    def token_scores(self, documents: Sequence[Sequence[int]]) -> list[np.ndarray]: ...
+
+    def next_scores(self, prompts: Sequence[Sequence[int]]) -> np.ndarray: ...
 
     def generate(
         self, prompts: Sequence[Sequence[int]], new_tokens: int, uniforms: np.ndarray | None = None
     ) -> list[list[int]]: ...
-
-
-def derived(seed: int, name: str) -> np.random.Generator:
-    """Random numbers for one probe alone, so that no probe moves another's."""
-    return np.random.default_rng(zlib.crc32(f"{seed} {name}".encode()))
-
-
-def share(successes: int, n: int, per: int = 1) -> Measure:
-    """Successes per `per` items among `n` independent ones, with Wilson's 95 % interval. `n` must be positive."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(successes, n).proportion_ci(confidence_level=0.95, method="wilson")
-    low, high = (round(per * float(end), DIGITS) for end in (interval.low, interval.high))
-    return Measure(value=round(per * successes / n, DIGITS), low=low, high=high, n=n, method="Wilson")
 
 
 def ran(name: str, measures: dict[str, Measure], details: dict[str, str]) -> Probe:

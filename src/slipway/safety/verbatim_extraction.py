@@ -11,7 +11,8 @@ import numpy as np
 
 from slipway.errors import UserError
 from slipway.records import Probe
-from slipway.safety.measures import Scorer, derived, not_run, ran, share
+from slipway.safety.measures import Scorer, not_run, ran
+from slipway.statistics import derived, share
 
 NAME = "verbatim_extraction"
 
@@ -20,6 +21,9 @@ def probe(scorer: Scorer, train: Sequence[str], held_out: Sequence[str], *, rows
     """Share of documents extracted: `rate` in the training split, `rate_held_out` in the other (if it has any).
 
     At most `rows` documents of each, of at least 2 × `tokens` tokens, drawn by `seed`.
+
+    Raises:
+        UserError: if so many tokens do not fit the context.
     """
     if 2 * tokens > scorer.context:
         raise UserError(
@@ -28,7 +32,7 @@ def probe(scorer: Scorer, train: Sequence[str], held_out: Sequence[str], *, rows
         )
     measures = {}
     for key, texts in (("rate", train), ("rate_held_out", held_out)):
-        chosen = _long_enough(scorer, texts, rows, 2 * tokens, derived(seed, f"{NAME} {key}"))
+        chosen = _long_enough(scorer, texts, rows, 2 * tokens, np.random.default_rng(derived(seed, f"{NAME} {key}")))
         if chosen:
             given = scorer.generate([[scorer.separator, *own[:tokens]] for own in chosen], tokens)
             hits = sum(found == own[tokens : 2 * tokens] for found, own in zip(given, chosen, strict=True))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from slipway.records import Finding
 from slipway.scan.subject import Subject
 
+PARQUET = b"PAR1"
 MAGIC: tuple[tuple[bytes, int, str, str], ...] = (
     (b"PK\x03\x04", 0, "archive", "a zip archive (torch, Keras and TorchScript files are zips)"),
     (b"PK\x05\x06", 0, "archive", "an empty zip archive"),
@@ -26,7 +27,7 @@ MAGIC: tuple[tuple[bytes, int, str, str], ...] = (
     (b"\x93NUMPY", 0, "numpy", "a numpy array, which may hold pickled objects"),
     (b"\x89HDF\r\n\x1a\n", 0, "foreign", "HDF5 (Keras)"),
     (b"GGUF", 0, "foreign", "GGUF"),
-    (b"PAR1", 0, "data", "parquet: data is not part of a release"),
+    (PARQUET, 0, "data", "parquet: data is not part of a release"),
     (b"ARROW1", 0, "data", "arrow: data is not part of a release"),
     (b"SQLite format 3\x00", 0, "data", "an SQLite database"),
     (b"\x7fELF", 0, "program", "an ELF program"),
@@ -99,17 +100,30 @@ def _zip_at_end(subject: Subject) -> int | None:
     return None
 
 
+def _pickled(subject: Subject, head: bytes) -> bool:
+    return is_pickle(head if subject.name.endswith(".safetensors") else subject.content)
+
+
 def check(subject: Subject) -> Iterator[Finding]:
     """Findings `content.*` if the file is, begins with, or ends as a format that may not be published."""
+    yield from _check(subject, b"")
+
+
+def check_table(subject: Subject) -> Iterator[Finding]:
+    """As `check`, for the one file that may be parquet; one that begins so is no pickle that an unpickler gets into."""
+    yield from _check(subject, PARQUET)
+
+
+def _check(subject: Subject, allowed: bytes) -> Iterator[Finding]:
     head = subject.read(64 << 10)
     remedy = "publish weights as safetensors and documents as text; leave this file out"
     for magic, offset, rule, words in MAGIC:
-        if head[offset : offset + len(magic)] == magic:
+        if magic != allowed and head[offset : offset + len(magic)] == magic:
             yield subject.finding(f"content.{rule}", f"its content is {words}", remedy, offset)
             return
     if head[:2] in ZLIB:
         yield subject.finding("content.archive", "its content is zlib data (a joblib file may be)", remedy, 0)
-    elif LEGACY_TORCH in head[:64] or is_pickle(head if subject.name.endswith(".safetensors") else subject.content):
+    elif LEGACY_TORCH in head[:64] or (not (allowed and head.startswith(allowed)) and _pickled(subject, head)):
         reason = "its content is a pickle: loading it can run any program"
         yield subject.finding("content.pickle", reason, "convert it to safetensors before it comes here", 0)
     elif (at := _zip_at_end(subject)) is not None:

@@ -23,7 +23,8 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("json", re.compile("|".join(map(re.escape, JSON)) + rf"|records/({STAGES})\.json")),
     ("safetensors", re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.safetensors")),
     ("card", re.compile(r"README\.md|DATA\.md|LEDGER\.md")),
-    ("html", re.compile(r"report\.html")),
+    ("html", re.compile(r"report\.html|GATE\.html")),
+    ("items", re.compile(r"records/evaluate_items\.parquet")),
     ("template", re.compile(r"chat_template\.jinja")),
     ("text", re.compile(r"LICENSE(\.txt|\.md)?|NOTICE|merges\.txt|vocab\.txt")),
 )

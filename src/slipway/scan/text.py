@@ -11,6 +11,8 @@ from slipway.scan.subject import TEXT_LIMIT, Subject
 
 _DIRECTION = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+BESIDE = {"report.html", "GATE.html"}
+"""Pages of a release that another may link to; nothing else leads out of a page."""
 _SCHEME = re.compile(r"(?i)(?:java|vb)script\s*:|data\s*:\s*(?:text/html|image/svg|application)")
 _CUT = "remove it here and make it invalid where it was issued"
 
@@ -23,6 +25,17 @@ def secrets(subject: Subject, content: str) -> Iterator[Finding]:
         yield subject.finding("text.secret", reason, _CUT, offset)
 
 
+def odd(content: str) -> tuple[str, int] | None:
+    """A character that may not stand in text because it does not show, or misleads: in words, and its place."""
+    for pattern, words in (
+        (_CONTROL, "a control character"),
+        (_DIRECTION, "a character that changes the order of what is shown"),
+    ):
+        if found := pattern.search(content):
+            return f"{words}, {found[0]!a}", found.start()
+    return None
+
+
 def _decode(subject: Subject) -> tuple[str, list[Finding]]:
     if subject.size > TEXT_LIMIT:
         reason = f"has {subject.size} bytes; at most {TEXT_LIMIT} are read"
@@ -31,13 +44,9 @@ def _decode(subject: Subject) -> tuple[str, list[Finding]]:
         content = subject.content.decode("utf-8")
     except UnicodeDecodeError as error:
         return "", [subject.finding("text.encoding", f"is not UTF-8: {error.reason}", "save it as UTF-8", error.start)]
-    for pattern, words in (
-        (_CONTROL, "a control character"),
-        (_DIRECTION, "a character that changes the order of what is shown"),
-    ):
-        if found := pattern.search(content):
-            offset = len(content[: found.start()].encode())
-            return "", [subject.finding("text.control", f"holds {words}, {found[0]!a}", "remove it", offset)]
+    if found := odd(content):
+        offset = len(content[: found[1]].encode())
+        return "", [subject.finding("text.control", f"holds {found[0]}", "remove it", offset)]
     return content, []
 
 
@@ -149,7 +158,12 @@ class _Page(HTMLParser):
                 "background",
                 "ping",
             }
-            if name.startswith("on") or name in {"style", "srcdoc"} or (called and not value.startswith("#")):
+            page = tag == "a" and name == "href" and value in BESIDE
+            if (
+                name.startswith("on")
+                or name in {"style", "srcdoc"}
+                or (called and not value.startswith("#") and not page)
+            ):
                 self.faults.append(f"{name}={value[:40]!r} in <{tag}>")
 
     def handle_decl(self, decl: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from slipway.errors import UserError
 from slipway.files import sha256_file
 from slipway.records import Finding, ScanReport
-from slipway.scan import containers, files, json, safetensors, structure, template, text
+from slipway.scan import containers, files, items, json, safetensors, structure, template, text
 from slipway.scan.subject import Checker, Subject
 
 CHECKERS: Mapping[str, tuple[Checker, ...]] = {
@@ -19,6 +19,7 @@ CHECKERS: Mapping[str, tuple[Checker, ...]] = {
     "safetensors": (containers.check, safetensors.check),
     "card": (containers.check, text.check_card),
     "html": (containers.check, text.check_html),
+    "items": (items.check,),
     "template": (containers.check, template.check, text.check),
     "text": (containers.check, text.check),
 }
@@ -51,7 +52,7 @@ def _judge_manifest(root: Path, regular: Mapping[str, int], digest: str) -> list
     listed = value.get("files") if isinstance(value, dict) else None
     if findings or not isinstance(listed, dict):
         return [subject.finding("bundle.manifest", "is not a manifest", "rebuild the bundle")]
-    outside = {MANIFEST, "statement.json", "LEDGER.md", "model.sig"}
+    outside = {MANIFEST, "statement.json", "LEDGER.md", "GATE.html", "model.sig"}
     wrong = sorted((set(listed) ^ set(regular)) - outside)
     wrong += sorted(
         n for n in set(listed) & set(regular) if not isinstance(listed[n], dict) or listed[n].get("bytes") != regular[n]

@@ -30,6 +30,10 @@ class Safety(Settings):
     sample_tokens: Count
     membership_rows: Count = 400
     """Documents of each split whose likelihoods are told apart."""
+    chat_rows: Count = 64
+    """Held-out conversations that are answered, if the model has a chat template."""
+    chat_tokens: Count = 64
+    """Of an answer at most; in them the model should end its turn."""
     bias_file: str | None = None
     """CrowS-Pairs as its authors publish it (csv), in the project; null: only the package's own templates."""
     refusal_file: str | None = None

@@ -5,6 +5,7 @@ Items that resemble each other (of one family) are no independent evidence, so r
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,8 +31,51 @@ def share(successes: int, n: int, per: int = 1) -> Measure:
 def ratio(values: np.ndarray, weights: np.ndarray, families: Sequence[str], resamples: int, seed: int) -> Measure:
     """Sum of `values` over sum of `weights`; all three of shape (items,).
 
-    The 95 % interval is the percentile bootstrap over families: similar items are no independent evidence.
-    One family has no interval.
+    The 95 % interval is the percentile bootstrap over families: similar items are no independent evidence. Few
+    families get the wider percentiles that Student's t asks for (Hesterberg 2015, "What Teachers Should Know About
+    the Bootstrap"). One family has no interval.
+    """
+    found = resampled(values, weights, families, resamples, seed)
+    if found.families < 2:
+        return measure(found.value, None, found.families, "no interval: a single family of items")
+    interval = (found.bound_at(0.025), found.bound_at(0.975))
+    return measure(found.value, interval, found.families, FAMILIES)
+
+
+FAMILIES = "percentile bootstrap over families of similar items"
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """A ratio of sums, and the same ratio over families drawn with replacement."""
+
+    value: float
+    draws: np.ndarray
+    """Sorted; empty if there is a single family."""
+    families: int
+
+    def bound_at(self, level: float) -> float:
+        """Below which the ratio lies with probability `level`, as the draws have it."""
+        from scipy.stats import norm, t
+
+        freedom = self.families - 1
+        stretched = norm.cdf(np.sqrt(self.families / freedom) * t.ppf(level, freedom))
+        return float(np.quantile(self.draws, stretched))
+
+    def p_at_least(self, bound: float) -> float:
+        """One-sided p-value of "the ratio is at least `bound`"; the counterpart of `bound_at`, never quite 0."""
+        from scipy.stats import norm, t
+
+        freedom = self.families - 1
+        reached = len(self.draws) - int(np.searchsorted(self.draws, bound, side="left"))
+        drawn = norm.ppf((1 + reached) / (1 + len(self.draws)))
+        return float(t.cdf(drawn / np.sqrt(self.families / freedom), freedom))
+
+
+def resampled(values: np.ndarray, weights: np.ndarray, families: Sequence[str], resamples: int, seed: int) -> Resampled:
+    """The ratio of sums of `values` and `weights`, shape (items,), over `resamples` draws of families.
+
+    Families are taken in the order of their names, so that the order of items moves nothing.
     """
     from scipy.stats import bootstrap
 
@@ -39,7 +83,10 @@ def ratio(values: np.ndarray, weights: np.ndarray, families: Sequence[str], resa
     values, weights = np.bincount(group, weights=values), np.bincount(group, weights=weights)
     value = float(values.sum() / weights.sum())
     if len(values) < 2:
-        return measure(value, None, len(values), "no interval: a single family of items")
+        return Resampled(value, np.empty(0), len(values))
+    if np.ptp(values / weights) == 0:
+        # All alike: so is every draw, up to the rounding of sums.
+        return Resampled(value, np.full(resamples, value), len(values))
     result = bootstrap(
         (values, weights),
         lambda some, of, axis: some.sum(axis=axis) / of.sum(axis=axis),
@@ -49,9 +96,7 @@ def ratio(values: np.ndarray, weights: np.ndarray, families: Sequence[str], resa
         method="percentile",
         rng=np.random.default_rng(seed),
     )
-    interval = result.confidence_interval
-    words = "percentile bootstrap over families of similar items"
-    return measure(value, (interval.low, interval.high), len(values), words)
+    return Resampled(value, np.sort(result.bootstrap_distribution), len(values))
 
 
 def mean(values: Sequence[float], low: float, high: float, what: str) -> Measure:

@@ -143,4 +143,5 @@ def test_what_the_recipe_holds_out_was_held_out_from_its_base():
     assert (questions_.questions, questions_.exclude) == (True, docs.exclude)
     assert own.train.sequence_length <= base.train.sequence_length
     assert base.tokenize.conversations, "or the base could not tell turns apart"
-    assert [line.value for line in own.release.gate if line.report == "evaluate"] == ["base.answers_difference.high"]
+    asked = [line.value for line in own.release.gate.checks if line.report == "evaluate"]
+    assert asked == ["tasks.answers.base_difference.high"]

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from slipway import recipe
+from slipway import items, recipe
 from slipway.files import digests, sha256_file
 from slipway.records import StageRecord
-from tests import data_records
+from tests import data_records, evaluation_records, release_project
+from tests.evaluation_records import IDENTITY
 
 ROOT = Path(__file__).parents[3]
 
@@ -19,39 +20,82 @@ def measure(value, low=None, high=None, n=100, method="Wilson"):
     return {"value": value, "low": low, "high": high, "n": n, "method": method}
 
 
-def probe(name, status, reason, measures):
-    return {"name": name, "status": status, "reason": reason, "measures": measures, "details": {}}
+def probe(name, status, reason, measures, **details):
+    return {"name": name, "status": status, "reason": reason, "measures": measures, "details": details}
+
+
+def task(found, unit="share right", better="higher", **more):
+    """A task's report; `more` sets its other fields."""
+    return {
+        "measure": found, "unit": unit, "better": better, "definition": "one of four | by <mean> log-likelihood",
+        "identity": IDENTITY, "references": {"chance": measure(0.25, n=found["n"], method="no interval: known")},
+    } | more  # fmt: skip
+
+
+def tasks():
+    """Every kind of task, with all that a task's report can hold."""
+    families = "percentile bootstrap over families of similar items"
+    calibration = {
+        "expected_error": measure(0.0812, 0.05, 0.13, 247, families),
+        "bins": [{"confidence": c, "accuracy": a, "n": n} for c, a, n in ((0.3, 0.28, 120), (0.5, 0.41, 90))],
+    }
+    worst = [{"item": "doc-9#q", "value": 3.25, "prompt": "Return the", "expected": "array", "given": "banana"}]
+    bits = {
+        "definition": "bits per UTF-8 byte of held-out text",
+        "references": {
+            "gzip": measure(2.0912, n=60), "xz": measure(1.8134, n=60), "zstd_dictionary": measure(1.8551, n=60),
+            "byte_5gram": measure(2.2213, n=60),
+        },
+        "groups": {"pydocs/numpy": measure(1.9871, 1.95, 2.02, 60, families)},
+        "worst": [{"item": "doc-3", "value": 5.5, "prompt": "0x00ff", "expected": "", "given": ""}],
+    }  # fmt: skip
+    return {
+        "bits_per_byte": task(measure(1.9871, 1.95, 2.02, 60, families), "bits per byte", "lower", **bits),
+        "continuation": task(measure(0.34, 0.28, 0.40, 247), calibration=calibration, worst=worst),
+        "signature": task(measure(0.34, 0.28, 0.40, 247)),
+        "hellaswag": task(
+            measure(0.27, 0.24, 0.3, 400), identity=IDENTITY | {"harness": "lm_eval 0.4.9"}, seeds=[17, 18],
+            metrics={"acc_norm": measure(0.29, 0.26, 0.32, 400)},
+        ),
+    }  # fmt: skip
 
 
 def results(weights):
     """Stage -> result, consistent with each other."""
-    choice = {
-        "accuracy": measure(0.34, 0.28, 0.40, 247),
-        "chance": 0.25,
-        "definition": "one of four | by <mean> log-likelihood",
-    }
     return {
         **data_records.results(),
         "train": data_records.train(weights),
         "evaluate": {
             "weights_sha256": weights, "test_sha256": "23" * 32, "test_documents": 60, "test_bytes": 6100,
-            "bits_per_byte": {
-                "model": measure(1.9871, 1.95, 2.02, 60, "bootstrap over documents"), "gzip": measure(2.0912, n=60),
-                "xz": measure(1.8134, n=60), "zstd_dictionary": measure(1.8551, n=60),
-                "byte_5gram": measure(2.2213, n=60),
-            },
-            "bits_per_byte_by_source": {"pydocs/numpy": 1.9871},
-            "choices": {"continuation": choice, "signature": choice},
-            "samples": [["Return the", " <b>array</b> of x"]],
+            "tasks": tasks(), "not_run": {"question": "no held-out conversation"},
+            "samples": [
+                {"prompt": "Return the", "text": " <b>array</b> of x", "decoding": "greedy", "seed": None},
+                {"prompt": "", "text": "Raises", "decoding": "temperature 1", "seed": 4711},
+            ],
         },
         "safety": {
             "weights_sha256": weights,
             "probes": {
-                "canary_exposure": probe("canary_exposure", "run", "", {"exposure_1": measure(1.5, 0.2, 2.9, 3)}),
+                "canary_exposure": probe(
+                    "canary_exposure", "run", "", {"exposure_1": measure(1.5, 0.2, 2.9, 3)}, fills="10,000 per canary"
+                ),
                 "toxicity": probe("toxicity", "not run", "no labelled set ships with Slipway", {}),
+                "chat_template": probe("chat_template", "not applicable", "the tokenizer has no chat template", {}),
             },
         },
     }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def default_values(default_values):
+    """The default recipe with a short policy, so that these tests do not hang on the default one."""
+    found = copy.deepcopy(default_values)
+    exposure = {
+        "report": "safety", "value": "probes.canary_exposure.measures.exposure_1.value", "relation": "below",
+        "bound": 6, "reason": "not memorised", "tier": "supporting",
+    }  # fmt: skip
+    found["release"]["gate"] = release_project.GATE | {"checks": [*release_project.GATE["checks"], exposure]}
+    return found
 
 
 def _model(directory):
@@ -88,9 +132,12 @@ def _template(tmp_path_factory, default_values):
     weights = sha256_file(directory / "models/trained/model.safetensors")
     outputs = {"train": "models/trained", "tokenize": "models/tokenizer"}
     made = results(weights)
+    items.write(evaluation_records.items(), directory / "reports" / items.NAME)
     made["tokenize"]["tokenizer_sha256"] = sha256_file(directory / "models/tokenizer/tokenizer.json")
     for stage, result in made.items():
         out = digests(directory / outputs[stage], directory) if stage in outputs else {f"data/{stage}": "45" * 32}
+        if stage == "evaluate":
+            out = {f"reports/{items.NAME}": sha256_file(directory / "reports" / items.NAME)}
         record = StageRecord(stage=stage, slipway="0.1.0", settings={}, inputs={}, outputs=out, result=result)
         (directory / f"reports/{stage}.json").write_text(record.to_json())
     lines = [

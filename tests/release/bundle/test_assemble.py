@@ -2,14 +2,16 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import pytest
 
-from slipway import recipe
+from slipway import items, recipe
 from slipway.errors import Refusal, UserError
 from slipway.files import digests, sha256_file
 from slipway.release.bundle import manifest
 from slipway.release.bundle.assemble import assemble
+from tests import evaluation_records
 from tests.data_records import edit
 
 
@@ -17,7 +19,7 @@ def test_layout(built):
     expected = {
         "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors",
         "README.md", "LICENSE", "DATA.md", "bom.cdx.json", "provenance.json", "report.html", "recipe.json",
-        "inputs.lock", "manifest.json",
+        "inputs.lock", "manifest.json", "records/evaluate_items.parquet",
         *(f"records/{s}.json" for s in ("acquire", "validate", "prepare", "tokenize", "train", "evaluate", "safety")),
     }  # fmt: skip
     assert set(digests(built, built)) == expected
@@ -71,6 +73,19 @@ def test_a_report_about_other_weights_is_refused(project, default_recipe, stage)
     record["result"]["weights_sha256"] = "00" * 32
     path.write_text(json.dumps(record))
     with pytest.raises(Refusal, match=f"reports/{stage}.json"):
+        assemble(project, default_recipe)
+
+
+def test_the_item_table_is_the_one_that_evaluate_recorded(project, default_recipe):
+    table = project / "reports" / items.NAME
+    assemble(project, default_recipe)
+    assert (project / "bundle/records" / items.NAME).read_bytes() == table.read_bytes()
+    rows = [replace(row, value=0.0) for row in evaluation_records.items()]
+    items.write(rows, table)
+    with pytest.raises(Refusal, match=r"evaluate_items\.parquet: sha256 is .* --force evaluate"):
+        assemble(project, default_recipe)
+    table.unlink()
+    with pytest.raises(UserError, match=r"reports/evaluate_items\.parquet: no such file"):
         assemble(project, default_recipe)
 
 

@@ -1,5 +1,7 @@
 """The documents are projections of the records: every number found there, nothing claimed beyond them."""
 
+import copy
+import html
 import json
 import re
 from html.parser import HTMLParser
@@ -11,10 +13,12 @@ from slipway.errors import Refusal
 from slipway.files import sha256_file
 from slipway.release.bundle import bom, data_card, provenance
 from slipway.release.bundle.assemble import assemble
-from slipway.release.bundle.claims import lookup
 from slipway.release.bundle.material import load
+from slipway.release.bundle.results import words as named
 from slipway.scan.verdict import scan
 from tests.data_records import edit
+
+NOT_RUN = '<span class="verdict unknown"><span aria-hidden="true">○</span> not run</span>'
 
 
 def test_the_scanner_finds_nothing_in_a_bundle_of_ours(built):
@@ -22,38 +26,110 @@ def test_the_scanner_finds_nothing_in_a_bundle_of_ours(built):
     assert report.passed, report.findings
 
 
-@pytest.mark.parametrize("document", ["README.md", "report.html"])
-def test_no_verdict_before_the_gate(built, document):
-    text = (built / document).read_text()
-    assert not re.search(r"\b(GO|NO-GO|PASSED)\b", text)
-    assert "not known yet" in text
+def test_documents_say_who_gives_the_verdict(built):
+    assert "`GATE.html` beside a release has the verdict" in (built / "README.md").read_text()
+    page = (built / "report.html").read_text()
+    verdict, claims = page.index("<h2>Verdict on its own reports"), page.index("<h2>What this release claims")
+    assert verdict < page.index("GO</strong>") < claims
+    assert "3 lines of the gate that these reports decide: 3 GO." in page
+    assert "<code>GATE.html</code> beside this page has that verdict" in page
+    # The scan, and the release before, come later than this page: neither is a line of it.
+    assert "champion" not in page
+    assert "scan: passed" not in page
 
 
 def test_a_changed_record_changes_the_documents(project, default_recipe):
-    edit(project, "evaluate", lambda result: result["bits_per_byte"]["model"].update(value=1.2345, low=None, high=None))
+    changed = {"value": 1.2345, "low": None, "high": None}
+    edit(project, "evaluate", lambda result: result["tasks"]["bits_per_byte"]["measure"].update(changed))
     assemble(project, default_recipe)
     for document in ("README.md", "report.html", "bom.cdx.json"):
         assert "1.234" in (project / "bundle" / document).read_text(), document
+    # No interval: the bound on its upper end is not met and not missed.
+    assert "INCONCLUSIVE</strong>" in (project / "bundle/report.html").read_text()
 
 
-def test_a_failed_claim_is_shown_as_such(project, default_recipe):
-    edit(project, "evaluate", lambda result: result["bits_per_byte"]["model"].update(high=9.5))
+@pytest.mark.parametrize(
+    ("stage", "change", "verdict"),
+    [
+        ("evaluate", lambda result: result["tasks"]["bits_per_byte"]["measure"].update(high=9.5), "NO-GO"),
+        (
+            "safety",
+            lambda result: result["probes"]["canary_exposure"]["measures"]["exposure_1"].update(value=9.5),
+            "INCONCLUSIVE",
+        ),
+        ("safety", lambda result: result["probes"].pop("canary_exposure"), "INCONCLUSIVE"),
+    ],
+)
+def test_a_failed_claim_is_shown_as_such(project, default_recipe, stage, change, verdict):
+    edit(project, stage, change)
     assemble(project, default_recipe)
-    assert "outside its bound" in (project / "bundle/report.html").read_text()
+    page = (project / "bundle/report.html").read_text()
+    assert f"{verdict}</strong>" in page
+    assert re.search(r'class="verdict bad"><span aria-hidden="true">✗</span> NO-GO', page)
+    assert "What to do:" in page
+    assert "on its own reports: " in (project / "bundle/README.md").read_text()
 
 
-def test_text_from_records_cannot_become_markup(project, default_recipe):
+def test_everything_in_the_records_is_on_the_page(built):
+    page = (built / "report.html").read_text()
+    shown = html.unescape(page)
+    evaluated = json.loads((built / "records/evaluate.json").read_text())["result"]
+    for name, task in evaluated["tasks"].items():
+        assert f"<h3>{named(name).capitalize()}</h3>" in page, name
+        assert task["definition"] in shown
+        assert all(f"{named(key)}</td>" in page for key in task.get("metrics", {}))
+        assert all(f">{key}</text>" in page for key in task.get("groups", {}))
+        for item in task.get("worst", []):
+            assert all(item[part] in shown for part in ("item", "prompt", "expected", "given"))
+    assert all(
+        f'{named(name)}</td><td data-name="status">{NOT_RUN}' in page and reason in shown
+        for name, reason in evaluated["not_run"].items()
+    )
+    assert page.count("share of right answers by confidence") == 1
+    assert "0.08120" in page
+    for name, probe in json.loads((built / "records/safety.json").read_text())["result"]["probes"].items():
+        status = {"run": "measured"}.get(probe["status"], probe["status"])
+        assert re.search(rf">{named(name)} <span class=\"verdict \w+\"><span [^>]*>.</span> {status}<", page), name
+        assert probe["reason"] in shown
+        assert all(f"<td>{named(key)}</td>" in page for key in probe["measures"])
+        assert all(text in shown for text in probe["details"].values())
+    for line in ("contract", "better than gzip", "not memorised"):
+        assert f">{line}<span" in page
+    assert "temperature 1, seed 4711</p>" in page
+
+
+def test_text_from_records_cannot_become_markup(project, default_values):
     evil = "<script>alert(1)</script> | [x](javascript:alert(1)) \x1b[2J \u202e"
+    image = "<img src=x onerror=y> | \u202e"
 
     def change(result):
-        result["samples"] = [[evil, evil]]
-        result["choices"]["continuation"]["definition"] = "<img src=x onerror=y> | \u202e"
+        result["samples"] = [{"prompt": evil, "text": evil, "decoding": image, "seed": 1}]
+        task = result["tasks"].pop("hellaswag")
+        task |= {"definition": image, "unit": image, "references": {image: task["measure"]}}
+        task |= {"groups": {image: task["measure"]}, "metrics": {image: task["measure"]}}
+        task["worst"] = [{"item": image, "value": 1.0, "prompt": evil, "expected": evil, "given": image}]
+        result["tasks"][image] = task
+        result["not_run"] = {image: evil}
 
+    def probes(result):
+        found = result["probes"]
+        found["toxicity"]["reason"] = evil
+        found["canary_exposure"]["details"] = {image: evil}
+        found["canary_exposure"]["measures"][image] = found["canary_exposure"]["measures"]["exposure_1"]
+
+    values = copy.deepcopy(default_values)
+    gate = values["release"]["gate"]
+    gate["checks"][0]["reason"] = evil
+    gate["waivers"] = [{"line": image, "by": image, "reason": evil, "expires": "2027-01-31"}]
     edit(project, "evaluate", change)
-    assemble(project, default_recipe)
+    edit(project, "safety", probes)
+    assemble(project, recipe.parse(values))
     report = scan(project / "bundle", 1 << 30)
     assert report.passed, report.findings
-    assert "\\u202e" in (project / "bundle/report.html").read_text()
+    page = (project / "bundle/report.html").read_text()
+    assert "\\u202e" in page
+    assert not re.search(r"<(script|img)", page)
+    assert "<img" not in (project / "bundle/README.md").read_text().split("---\n", 2)[2]
 
 
 def test_data_card_has_filters_licences_and_gaps(project, default_recipe):
@@ -88,10 +164,15 @@ def test_bill_of_materials(built):
     model = values["metadata"]["component"]
     assert model["type"] == "machine-learning-model"
     assert model["hashes"][0]["content"] == sha256_file(built / "model.safetensors")
-    assert model["modelCard"]["properties"] == [{"name": "slipway:safety_not_run", "value": "toxicity: not run"}]
+    assert {one["name"]: one["value"] for one in model["modelCard"]["properties"]} == {
+        "slipway:evaluation_not_run": "question",
+        "slipway:safety_not_run": "chat_template: not applicable; toxicity: not run",
+        "slipway:waivers": "none",
+    }
     metrics = {(m["type"], m["slice"]): m for m in model["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]}
-    assert metrics["bits per byte", "model, n = 60"]["value"] == "1.9871"
-    assert metrics["bits per byte", "model, n = 60"]["confidenceInterval"] == {
+    assert metrics["bits per byte", "bits_per_byte, n = 60"]["value"] == "1.9871"
+    assert metrics["bits per byte", "bits_per_byte: gzip, n = 60"]["value"] == "2.0912"
+    assert metrics["bits per byte", "bits_per_byte, n = 60"]["confidenceInterval"] == {
         "lowerBound": "1.95",
         "upperBound": "2.02",
     }
@@ -148,10 +229,11 @@ def test_the_recipe_in_the_bundle_is_the_recipe(built, default_recipe):
 
 def test_report_is_one_file_that_needs_nothing(built):
     text = (built / "report.html").read_text()
-    assert "http://" not in text.replace("http://www.w3.org", "")
-    assert "https://" not in text
-    assert "<script" not in text
-    assert text.count("<svg") >= 6
+    assert "default-src 'none'" in text
+    assert "://" not in text  # no address at all, so nothing to fetch
+    assert not re.search(r"<(script|link|img|iframe|object|embed|base)\b|\b(src|srcset|style)=|url\(|@import", text)
+    assert all(target.startswith("#") for target in re.findall(r'href="([^"]*)"', text))
+    assert text.count("<svg") >= 7
 
     opened = []
 
@@ -168,21 +250,3 @@ def test_report_is_one_file_that_needs_nothing(built):
 
     Tags().feed(text)
     assert opened == []
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("a.b", 2.0),
-        ("a.list.1", 5.0),
-        ("yes", 1.0),
-        ("a", None),
-        ("a.c", None),
-        ("a.list.9", None),
-        ("none", None),
-        ("word", None),
-    ],
-)
-def test_lookup(path, expected):
-    values = {"a": {"b": 2, "list": [4, 5]}, "yes": True, "none": None, "word": "x"}
-    assert lookup(values, path) == expected

@@ -8,13 +8,17 @@ anything; a tag or alias set by hand releases nothing.
 from slipway.adapters.tracking.registry import mark_released, register
 from slipway.adapters.tracking.runs import fail_build_run, find_run, finish_build_run, start_build_run
 from slipway.adapters.tracking.sink import metric_sink
+from slipway.adapters.tracking.verdicts import keep_verdict, released, tags
 
 __all__ = [
     "fail_build_run",
     "find_run",
     "finish_build_run",
+    "keep_verdict",
     "mark_released",
     "metric_sink",
     "register",
+    "released",
     "start_build_run",
+    "tags",
 ]

@@ -2,8 +2,11 @@
 
 import logging
 import os
+import re
 from pathlib import Path
 from typing import Any
+
+from slipway.records import Measure
 
 DIGEST = "slipway.bundle_digest"
 
@@ -11,6 +14,11 @@ DIGEST = "slipway.bundle_digest"
 def tracking_uri(root: Path) -> str:
     """`MLFLOW_TRACKING_URI`, else a sqlite file under `.slipway/`."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(root / '.slipway' / 'mlflow.db').absolute()}"
+
+
+def in_use(root: Path) -> bool:
+    """Whether there is a tracker to ask: a server that is named, or the database of an earlier build."""
+    return bool(os.environ.get("MLFLOW_TRACKING_URI")) or (root / ".slipway" / "mlflow.db").is_file()
 
 
 def client(root: Path) -> Any:
@@ -45,3 +53,14 @@ def experiment(mlflow: Any, root: Path, name: str) -> str:
                 raise
             found = mlflow.get_experiment_by_name(name)  # another build was faster
     return found.experiment_id
+
+
+def named(text: str) -> str:
+    """`text` as a part of a metric's name: MLflow allows letters, digits, `_ - . /` and spaces there."""
+    return re.sub(r"[^A-Za-z0-9_./ -]+", " ", text)
+
+
+def flat(name: str, measure: Measure) -> dict[str, float]:
+    """A measure as metrics: `name`, and `name.low` and `name.high` where the method gives an interval."""
+    parts = {named(name): measure.value, named(f"{name}.low"): measure.low, named(f"{name}.high"): measure.high}
+    return {key: value for key, value in parts.items() if value is not None}

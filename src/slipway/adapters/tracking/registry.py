@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,15 @@ SMALL = ("manifest.json", "README.md", "DATA.md", "config.json", "report.html", 
 
 
 def register(
-    root: Path, name: str, bundle: Path, *, digest: str, version: str, uri: str, run_id: str | None = None
+    root: Path,
+    name: str,
+    bundle: Path,
+    *,
+    digest: str,
+    version: str,
+    uri: str,
+    run_id: str | None = None,
+    told: Mapping[str, str],
 ) -> str:
     """Register a bundle as the next version of the model `name`, with the alias `candidate`; returns the version.
 
@@ -26,6 +35,7 @@ def register(
         version: version of the release.
         uri: where the release lies, or is about to.
         run_id: the build's run.
+        told: further tags of the version: what the gate said.
     """
     from mlflow.exceptions import MlflowException
 
@@ -48,6 +58,8 @@ def register(
             description=f"Release {version}, {uri}",
         )
         registered = str(created.version)
+    for key, value in told.items():
+        mlflow.set_model_version_tag(name, registered, key, value)
     mlflow.set_registered_model_alias(name, "candidate", registered)
     return registered
 

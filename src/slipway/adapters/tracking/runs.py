@@ -2,17 +2,16 @@
 
 import json
 import os
-import re
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from slipway.adapters.tracking.client import DIGEST, client, experiment
+from slipway.adapters.tracking.client import DIGEST, client, experiment, flat, named
 from slipway.adapters.tracking.sink import BATCH
 from slipway.files import combined, sha256_file
-from slipway.records import LedgerReport, Measure, read_record, read_report
+from slipway.records import EvaluateReport, LedgerReport, Measure, read_record, read_report
 
 OWNER = "slipway.owner"
 LARGEST_ARTIFACT = 16 << 20
@@ -122,16 +121,25 @@ def _figures(reports: Path) -> dict[str, float]:
         "final.merge_error": train.merge_error,
     }
     found |= _data_figures(reports)
-    measures: dict[str, Measure] = {f"test.bits_per_byte.{key}": value for key, value in evaluate.bits_per_byte.items()}
-    measures |= {f"test.{name}.accuracy": task.accuracy for name, task in evaluate.choices.items()}
+    measures = _task_measures(evaluate)
     for name, probe in safety.probes.items():
         measures |= {f"safety.{name}.{key}": value for key, value in probe.measures.items()}
     for name, measure in measures.items():
-        for part in ("value", "low", "high"):
-            number = getattr(measure, part)
-            if number is not None:
-                found[name if part == "value" else f"{name}.{part}"] = number
+        found |= flat(name, measure)
     return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def _task_measures(evaluate: EvaluateReport) -> dict[str, Measure]:
+    """Of every task `test.<task>`, what it is held against, its further figures, the base and the difference to it."""
+    found: dict[str, Measure] = {}
+    for name, task in evaluate.tasks.items():
+        found[f"test.{name}"] = task.measure
+        found |= {f"test.{name}.reference.{key}": measure for key, measure in task.references.items()}
+        found |= {f"test.{name}.{key}": measure for key, measure in task.metrics.items()}
+        more = {"base": task.base, "base_difference": task.base_difference}
+        more["calibration_error"] = task.calibration.expected_error if task.calibration else None
+        found |= {f"test.{name}.{key}": measure for key, measure in more.items() if measure is not None}
+    return found
 
 
 def _ledger_figures(spent: LedgerReport) -> dict[str, float]:
@@ -149,8 +157,7 @@ def _data_figures(reports: Path) -> dict[str, float]:
     """What cleaning took away and what it could not: documents by split and reject reason, contamination left."""
     prepare = read_report(reports / "prepare.json")
     found = {f"data.documents.{split}": count for split, count in prepare.splits.items()}
-    # MLflow allows letters, digits, `_ - . / :` and spaces in a metric's name.
-    found |= {f"data.rejected.{re.sub(r'[^A-Za-z0-9_./ -]+', ' ', name)}": n for name, n in prepare.rejects.items()}
+    found |= {f"data.rejected.{named(name)}": n for name, n in prepare.rejects.items()}
     return found | {f"data.contamination_left.{name}": share for name, share in prepare.contamination.residual.items()}
 
 

@@ -11,38 +11,58 @@ see each other (the tree mask of SpecInfer, Miao et al. 2023, arXiv:2305.09781).
     [[-31.2, -40.9]]
 
 Texts become tokens without control tokens: a text that contains `<|endoftext|>` gets its letters.
+
+Batches follow from the rows alone. So they are the same whether one process computes all of them or several deal
+them out (see `group`), and whether or not some are already in the journal of a run that was killed: equal bits.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from slipway.errors import UserError
+from slipway.evaluation.scoring.batches import Batches, Progress
+from slipway.evaluation.scoring.decoding import Decoder, Text, row
+from slipway.evaluation.scoring.forward import Forward, damaged
 from slipway.evaluation.scoring.rows import Row, Tokens, question_rows, window_rows
+from slipway.evaluation.scoring.sampling import Sampling, Stops
 
-Progress = Callable[[int, int], None]
+Choices = Sequence[Sequence[Tokens]]
 
 
 class Scorer:
-    """A causal language model and its tokenizer, ready to score.
+    """A causal language model and its tokenizer, ready to score; the model lies on the device that computes.
 
     `context` is the most tokens the model sees at once; `batch_tokens` and `batch_logits` (values of
-    a batch's logits) bound the memory and change no result beyond rounding.
+    a batch's logits) bound the memory and change no result beyond rounding. `journal` is a folder in which finished
+    batches are kept; whoever runs the Scorer removes it (`journal.discard`) when all is done.
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, context: int, batch_tokens: int = 2048, batch_logits: int = 1 << 22
+        self,
+        model: Any,
+        tokenizer: Any,
+        context: int,
+        *,
+        batch_tokens: int = 2048,
+        batch_logits: int = 1 << 22,
+        journal: Path | None = None,
     ) -> None:
         if tokenizer.eos_token_id is None:
             raise UserError("the tokenizer names no end-of-text token; set `eos_token` in tokenizer_config.json")
         self.model, self.tokenizer, self.context = model.eval(), tokenizer, context
         self.separator: int = tokenizer.eos_token_id
-        self.batch_tokens, self.batch_logits = batch_tokens, batch_logits
-        self.shares_prompts: bool | None = None
-        """Whether the architecture obeys the tree mask; found out with the first question."""
+        self.batch_tokens = batch_tokens
+        self.forward = Forward(model, self.separator, context, batch_logits)
+        self.batches = Batches(self.forward, batch_tokens, journal)
+
+    @property
+    def shares_prompts(self) -> bool | None:
+        """Whether the architecture obeys the tree mask; None before the first question."""
+        return self.forward.shares_prompts
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokens of each text, with no control token added or recognised."""
@@ -55,25 +75,32 @@ class Scorer:
         return self.tokenizer.decode(list(tokens), skip_special_tokens=True)
 
     def loglikelihoods(
-        self, prompts: Sequence[Tokens], choices: Sequence[Sequence[Tokens]], progress: Progress | None = None
+        self, prompts: Sequence[Tokens], choices: Choices, progress: Progress | None = None
     ) -> list[list[float]]:
         """Score choices: log p(choice | prompt) in nats, summed over the choice's tokens: one list per prompt.
 
         A prompt that is too long for its longest choice loses its beginning; an empty choice scores 0.
 
         Raises:
-            UserError: for an empty prompt, a choice as long as the context, or a score that is not a number.
+            UserError: for an empty prompt, a choice longer than the context, or a score that is not a number.
         """
-        if self.shares_prompts is None:
-            self.shares_prompts = self._obeys_tree_mask(prompts, choices)
+        return [[score for score, _ in scores] for scores in self.judged(prompts, choices, progress)]
+
+    def judged(
+        self, prompts: Sequence[Tokens], choices: Choices, progress: Progress | None = None
+    ) -> list[list[tuple[float, bool]]]:
+        """As `loglikelihoods`, and of each choice whether it is what greedy decoding would write."""
+        self.forward.try_tree_mask(prompts, choices)
         starts = np.cumsum([0, *(len(options) for options in choices)])
+        row_tokens = 2 * self.context if self.shares_prompts else 0
         rows = [
             row
             for prompt, options, start in zip(prompts, choices, starts, strict=False)
-            for row in question_rows(prompt, options, int(start), self.context, self._row_tokens(self.shares_prompts))
+            for row in question_rows(prompt, options, int(start), self.context, row_tokens)
         ]
-        sums = self._run(rows, int(starts[-1]), progress)
-        return [sums[a:b].tolist() for a, b in itertools.pairwise(starts)]
+        sums, misses = self.batches.sums(rows, int(starts[-1]), progress)
+        pairs = list(zip(sums.tolist(), (misses == 0).tolist(), strict=True))
+        return [pairs[a:b] for a, b in itertools.pairwise(starts)]
 
     def documents(self, documents: Sequence[Tokens], stride: int, progress: Progress | None = None) -> np.ndarray:
         """Nats of each document, from a separator before it to the separator after it, which counts too.
@@ -91,134 +118,111 @@ class Scorer:
             for slot, tokens in enumerate(documents)
             for row in window_rows([self.separator, *tokens, self.separator], stride, slot, self.context)
         ]
-        return -self._run(rows, len(documents), progress)
+        return -self.batches.sums(rows, len(documents), progress)[0]
 
-    @torch.inference_mode()
-    def generate(
-        self, prompts: Sequence[Tokens], new_tokens: int, uniforms: np.ndarray | None = None
-    ) -> list[list[int]]:
-        """Continue each prompt by at most `new_tokens`, up to and without the separator.
+    def token_scores(self, documents: Sequence[Tokens], progress: Progress | None = None) -> list[np.ndarray]:
+        """Log p of every token of each document, which begins after a separator and ends with one: nats, float64.
 
-        Greedy; or, where `uniforms` of shape (prompts, new_tokens) in [0, 1) is given, drawn from the model's
-        distribution by inverting its cumulative sum, so that a sample depends on nothing but its own row.
+        Of a document that does not fit the context, its first `context` tokens are scored, and no end.
 
         Raises:
-            UserError: if `new_tokens` leaves no room for a prompt.
+            UserError: for a score that is not a number.
         """
-        if new_tokens > self.context:
-            raise UserError(f"{new_tokens} new tokens do not fit a context of {self.context}; ask for fewer")
-        room = self.context - new_tokens + 1
-        kept = [list(prompt)[-room:] for prompt in prompts]
-        results: list[list[int]] = [[] for _ in prompts]
-        by_length: dict[int, list[int]] = {}
-        for index, prompt in enumerate(kept):
-            by_length.setdefault(len(prompt), []).append(index)
-        for length, members in sorted(by_length.items()):
-            # A step feeds one token a row: more rows than in scoring keep the processor as busy.
-            size = max(1, 4 * self.batch_tokens // (length + new_tokens))
-            for start in range(0, len(members), size):
-                self._decode_batch(kept, members[start : start + size], new_tokens, uniforms, results)
-        return results
+        rows, ends = [], [0]
+        for tokens in documents:
+            stream = [self.separator, *tokens[: self.context], self.separator][: self.context + 1]
+            (row,) = window_rows(stream, self.context, 0, self.context)
+            row.slots = list(range(ends[-1], ends[-1] + len(row.targets)))
+            rows.append(row)
+            ends.append(ends[-1] + len(row.targets))
+        scores = self.batches.sums(rows, ends[-1], progress)[0]
+        return [scores[a:b] for a, b in itertools.pairwise(ends)]
 
-    def _decode_batch(
+    def next_scores(self, prompts: Sequence[Tokens]) -> np.ndarray:
+        """Log-probabilities of the token that follows each prompt: float32 of shape (prompts, vocabulary).
+
+        A prompt that does not fit the context loses its beginning. No journal is kept of them.
+
+        Raises:
+            UserError: for an empty prompt, or a score that is not a number.
+        """
+        _check_prompts(prompts)
+        rows = [row(list(prompt)[-self.context :]) for prompt in prompts]
+        for index, one in enumerate(rows):
+            one.scored, one.slots = [len(one.tokens) - 1], [index]
+        batches, result = self.batches.of(rows), np.empty((len(prompts), self.forward.vocabulary), np.float32)
+        for batch, scores in zip(batches, self.batches.each(batches, self._next), strict=True):
+            result[[one.slots[0] for one in batch]] = scores
+        if not np.isfinite(result).all():
+            raise damaged(self.model)
+        return result
+
+    def generate(
         self,
-        prompts: list[list[int]],
-        members: list[int],
-        new_tokens: int,
-        uniforms: np.ndarray | None,
-        results: list[list[int]],
-    ) -> None:
-        """Extend `results` for prompts of equal length; rows that are done leave the batch."""
-        alive = np.array(members)
-        inputs, cache = torch.tensor([prompts[i] for i in members], device=self.model.device), None
-        for step in range(new_tokens):
-            output = self.model(inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            cache, logits = output.past_key_values, output.logits[:, -1]
-            if uniforms is None:
-                chosen = logits.argmax(-1).cpu().numpy()
-            else:
-                cumulative = logits.double().softmax(-1).cumsum(-1)
-                drawn = torch.from_numpy(uniforms[alive, step]).to(cumulative) * cumulative[:, -1]
-                chosen = torch.searchsorted(cumulative, drawn[:, None], right=True)[:, 0].cpu().numpy()
-            going = chosen != self.separator
-            for index, token in zip(alive[going].tolist(), chosen[going].tolist(), strict=True):
-                results[index].append(token)
-            if not going.any():
-                return
-            if not going.all():
-                cache.batch_select_indices(torch.from_numpy(np.flatnonzero(going)).to(self.model.device))
-            alive = alive[going]
-            inputs = torch.from_numpy(chosen[going])[:, None].to(self.model.device)
+        prompts: Sequence[Tokens],
+        new_tokens: int | Sequence[int],
+        uniforms: np.ndarray | None = None,
+        *,
+        stops: Sequence[Sequence[str]] | None = None,
+        sampling: Sampling | None = None,
+        progress: Progress | None = None,
+    ) -> list[list[int]]:
+        """Continue each prompt, up to and without the separator; a prompt that is too long loses its beginning.
 
-    def _obeys_tree_mask(self, prompts: Sequence[Tokens], choices: Sequence[Sequence[Tokens]]) -> bool:
-        """Score one question both ways: an architecture with its own masks is fed a row per choice."""
-        for prompt, options in zip(prompts, choices, strict=True):
-            some = [option for option in options if len(option) > 1][:4]
-            if len(some) > 1:
-                tree, plain = (
-                    self._run(list(question_rows(prompt, some, 0, self.context, self._row_tokens(shared))), len(some))
-                    for shared in (True, False)
-                )
-                return bool(np.allclose(tree, plain, rtol=1e-3, atol=1e-3))
-        return False
+        Args:
+            prompts: tokens; none may be empty.
+            new_tokens: new tokens at most, for all or for each.
+            uniforms: (prompts, most new tokens), numbers of [0, 1) from which tokens are drawn, so that a sample
+                depends on nothing but its own row; None for greedy.
+            stops: of each prompt, texts that end it; the tokens that complete one are still returned.
+            sampling: what is drawn from; the model's whole distribution if None.
+            progress: called with done and total.
 
-    def _row_tokens(self, shared: bool) -> int:
-        """Length up to which further choices join a row; 0 gives every choice a row of its own."""
-        return 2 * self.context if shared else 0
-
-    def _batches(self, rows: list[Row]) -> Iterator[list[Row]]:
-        vocabulary = self.model.get_output_embeddings().weight.shape[0]
-        batch: list[Row] = []
-        # Longest first: a batch that is too big for the memory fails at once, not after minutes.
-        for row in sorted(rows, key=lambda row: (row.scored[0], len(row.tokens)), reverse=True):
-            longest = max(len(row.tokens), *(len(other.tokens) for other in batch)) if batch else len(row.tokens)
-            kept = (len(batch) + 1) * (longest - row.scored[0])
-            if batch and ((len(batch) + 1) * longest > self.batch_tokens or kept * vocabulary > self.batch_logits):
-                yield batch
-                batch = []
-            batch.append(row)
-        if batch:
-            yield batch
-
-    @torch.inference_mode()
-    def _run(self, rows: list[Row], slots: int, progress: Progress | None = None) -> np.ndarray:
-        """Sums of log-probabilities of the targets, by slot: float64 of shape (slots,)."""
-        sums, done = np.zeros(slots), 0
-        for batch in self._batches(rows):
-            sums += np.bincount(
-                np.concatenate([row.slots for row in batch]), weights=self._target_scores(batch), minlength=slots
+        Raises:
+            UserError: for an empty prompt, if there is no room for a prompt, or for a score that is not a number.
+        """
+        limits = [new_tokens] * len(prompts) if isinstance(new_tokens, int) else list(new_tokens)
+        if (most := max(limits, default=0)) > self.context:
+            raise UserError(f"{most} new tokens do not fit a context of {self.context}; ask for fewer")
+        _check_prompts(prompts)
+        texts = [
+            Text(
+                list(prompt)[-(self.context - limit + 1) :],
+                limit,
+                None if uniforms is None else uniforms[index],
+                Stops(stops[index], self.tokenizer) if stops else None,
             )
-            done += len(batch)
-            if progress:
-                progress(done, len(rows))
-        if not np.isfinite(sums).all():
-            raise UserError("the model's scores are not numbers (NaN or infinite): its weights are damaged or diverged")
-        return sums
+            for index, (prompt, limit) in enumerate(zip(prompts, limits, strict=True))
+        ]
+        self._continue([text for text in texts if text.limit], sampling or Sampling(), progress)
+        return [text.added for text in texts]
 
-    def _target_scores(self, batch: list[Row]) -> np.ndarray:
-        """Log-probability of every target of the batch, row after row: float64."""
-        width = max(len(row.tokens) for row in batch)
-        device = self.model.device
+    def _next(self, batch: Sequence[Row]) -> np.ndarray:
+        return self.forward.next_logits(batch).float().log_softmax(-1).cpu().numpy()
 
-        def padded(rows: Sequence[list[int]], fill: int) -> torch.Tensor:
-            return torch.tensor([row + [fill] * (width - len(row)) for row in rows], device=device)
+    def _continue(self, texts: list[Text], sampling: Sampling, progress: Progress | None) -> None:
+        if not texts:
+            return
+        # A step feeds one token a row: more rows than in scoring keep the processor as busy.
+        lines = max(1, 4 * self.batch_tokens // max(len(text.prompt) + text.limit for text in texts))
+        decoder = Decoder(self.forward, self.batch_tokens, sampling)
 
-        arguments: dict[str, Any] = {}
-        if any(row.branched for row in batch):
-            branches = padded([row.branches for row in batch], -1)
-            seen = (branches[:, None, :] == 0) | (branches[:, None, :] == branches[:, :, None])
-            seen &= torch.ones(width, width, dtype=torch.bool, device=device).tril()
-            hidden = torch.finfo(self.model.dtype).min
-            arguments["attention_mask"] = torch.where(seen, 0.0, hidden).to(self.model.dtype)[:, None]
-            arguments["position_ids"] = padded([row.depths for row in batch], 0)
-        first = min(row.scored[0] for row in batch)
-        kept = torch.arange(first, width, device=device)
-        inputs = padded([row.tokens for row in batch], self.separator)
-        logits = self.model(inputs, logits_to_keep=kept, use_cache=False, **arguments).logits
-        lines = np.repeat(np.arange(len(batch)), [len(row.scored) for row in batch])
-        places = np.concatenate([row.scored for row in batch]) - first
-        targets = np.concatenate([row.targets for row in batch])
-        where = [torch.from_numpy(index).to(device) for index in (lines, places, targets)]
-        # Nearly all kept positions are scored, so normalising them in place beats copying out the scored ones.
-        scores = logits[where[0], where[1], where[2]].float() - logits.float().logsumexp(-1)[where[0], where[1]]
-        return scores.double().cpu().numpy()
+        def work(part: Sequence[Text]) -> list[list[int]]:
+            decoder.run(part, lines)
+            return [text.added for text in part]
+
+        def told(part: Sequence[Text]) -> list[Any]:
+            plain = [[text.prompt, text.limit, text.stops.texts if text.stops else []] for text in part]
+            drawn = [np.array([]) if text.uniforms is None else text.uniforms[: text.limit] for text in part]
+            return ["generate", lines, vars(sampling), plain, *drawn]
+
+        texts = sorted(texts, key=lambda text: (-len(text.prompt), -text.limit))
+        parts = [texts[start : start + 2 * lines] for start in range(0, len(texts), 2 * lines)]
+        for part, added in zip(parts, self.batches.each(parts, work, told, progress), strict=True):
+            for text, tokens in zip(part, added, strict=True):
+                text.added = tokens
+
+
+def _check_prompts(prompts: Sequence[Tokens]) -> None:
+    if not all(len(prompt) for prompt in prompts):
+        raise UserError("an empty prompt cannot be continued; begin it with the separator")

@@ -5,12 +5,16 @@ by heart. Questions may have different numbers of choices; every item of the fil
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slipway.errors import UserError
-from slipway.evaluation.tasks.choice import Asks, Question
+from slipway.evaluation.tasks.choice import SCORE, Choices, Question
+from slipway.evaluation.tasks.task import Facts, Material, NotAsked, Task, digest, prompt_digest
+
+if TYPE_CHECKING:
+    from slipway.evaluation.scoring import Scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ def _item(row: dict[str, Any], where: str) -> Item:
     return Item(str(row["item"]), question, tuple(choices), answer)
 
 
-def questions(scorer: Asks, task: FileTask, context: int) -> list[Question]:
+def questions(scorer: "Scorer", task: FileTask, context: int) -> list[Question]:
     """Every item in tokens, in the file's order.
 
     Spaces at the end of `between` begin the choice, as they begin a word inside running text.
@@ -82,16 +86,38 @@ def questions(scorer: Asks, task: FileTask, context: int) -> list[Question]:
                 f"task {task.name}, item {item.item!r}: a choice of {longest} tokens does not fit the context of "
                 f"{context} tokens; raise train.sequence_length, or take the item out of the file"
             )
-        made.append(Question(item.item, tuple(prompt), options, item.answer))
+        # Items that ask the same are no independent evidence.
+        family = prompt_digest(prompt)
+        made.append(Question(item.item, family, tuple(prompt), options, item.answer))
     return made
 
 
-def definition(task: FileTask, asked: Sequence[Question], context: int) -> str:
-    """How the questions were asked, in words for the report."""
-    # `question_rows` keeps this many tokens of separator and prompt beside the longest choice.
-    cut = sum(1 + len(one.prompt) > context - max(map(len, one.choices)) + 1 for one in asked)
+def note(brought: FileTask, asked: Sequence[Question], context: int) -> str:
+    """What the file's questions are like, and how many were cut, in words."""
     sizes = sorted({len(one.choices) for one in asked})
     among = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-    text = f"Every question of the task file {task.name}, as it stands there, each with {among} choices; "
-    text += f"{task.between!r} stands between question and choice."
-    return f"{text} {cut} of {len(asked)} lost their beginning to fit the context." if cut else text
+    text = f"Each has {among} choices; {brought.between!r} stands between question and choice."
+    # `question_rows` keeps this many tokens of separator and prompt beside the longest choice.
+    lost = sum(1 + len(one.prompt) > context - max(map(len, one.choices)) + 1 for one in asked)
+    return f"{text} {lost} of {len(asked)} lost their beginning to fit the context." if lost else text
+
+
+def task(brought: FileTask) -> Task:
+    """A task file as a task like the others."""
+
+    def make(scorer: "Scorer", _: Material) -> Choices | NotAsked:
+        if not brought.items:
+            return NotAsked("its file holds no question")
+        made = questions(scorer, brought, scorer.context)
+        data = digest([asdict(item) for item in brought.items])
+        return Choices(
+            Facts(brought.name, {}, data, note=note(brought, made, scorer.context)), {"template": made}
+        )
+
+    return Task(
+        name=brought.name,
+        version=1,
+        definition=f"Every question of the task file {brought.name}, as it stands there. {SCORE}",
+        template=f"{{end of text}}{{question}}{brought.between}{{choice}}",
+        make=make,
+    )

@@ -7,6 +7,7 @@ import hashlib
 import shutil
 from pathlib import Path
 
+from slipway import items
 from slipway.chat import check_tokenizer
 from slipway.errors import Refusal, UserError
 from slipway.files import BLOCK, sha256_file, weights_of, write_atomic
@@ -55,6 +56,26 @@ def _copy_model(material: Material, out: Path) -> dict[str, str]:
     return copied
 
 
+def _copy_items(material: Material, out: Path) -> None:
+    """Copy the item table of `evaluate`, which the gate of a later release compares its own with.
+
+    Raises:
+        Refusal: if it is not the one that the stage recorded.
+        UserError: if it is missing.
+    """
+    source, name = material.root / "reports" / items.NAME, f"reports/{items.NAME}"
+    if not source.is_file():
+        raise UserError(f"{name}: no such file; rebuild with `slipway build --force evaluate`")
+    (out / "records").mkdir(parents=True, exist_ok=True)
+    copied = _copy(source, out / "records" / items.NAME)
+    recorded = material.records["evaluate"].outputs.get(name, "no such file")
+    if copied != recorded:
+        raise Refusal(
+            f"{name}: sha256 is {copied}, but evaluate recorded {recorded}; "
+            "rebuild with `slipway build --force evaluate`"
+        )
+
+
 def _check_same_weights(material: Material, actual: str) -> None:
     """Every report must speak of the weights that are released."""
     for stage in ("train", "evaluate", "safety"):
@@ -85,6 +106,7 @@ def assemble(root: str | Path, recipe: Recipe, out: str | Path | None = None) ->
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     copied = _copy_model(material, out)
+    _copy_items(material, out)
     _check_same_weights(material, weights_of(copied))
     made = material.tokenize
     check_tokenizer(out, made.tokenizer_sha256, made.chat_template_sha256)
@@ -99,7 +121,7 @@ def assemble(root: str | Path, recipe: Recipe, out: str | Path | None = None) ->
         "inputs.lock": (root / "inputs.lock").read_text("utf-8"),
     }
     documents |= {f"records/{stage}.json": record.to_json() for stage, record in material.records.items()}
-    if clash := sorted(documents.keys() & copied.keys()):
+    if clash := sorted({*documents, f"records/{items.NAME}"} & copied.keys()):
         raise UserError(f"{clash[0]}: the model holds a file of this name, which the release writes itself; remove it")
     for name, text in documents.items():
         write_atomic(out / name, text)

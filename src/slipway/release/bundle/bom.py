@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from slipway import __version__
 from slipway.errors import Refusal
 from slipway.records import Measure, SourceRecord
+from slipway.release.bundle.limits import limits
 from slipway.release.bundle.material import Material
 from slipway.release.bundle.packages import Package, runtime
+from slipway.release.bundle.results import tasks
 
 if TYPE_CHECKING:
     from cyclonedx.model.component import Component
@@ -90,8 +92,12 @@ def _metric(kind: str, name: str, measure: Measure) -> dict[str, Any]:
 def _model_card(material: Material) -> dict[str, Any]:
     """The `modelCard` of the schema, which the library has no class for."""
     report, about = material.evaluate, material.recipe.bundle
-    metrics = [_metric("bits per byte", name, measure) for name, measure in sorted(report.bits_per_byte.items())]
-    metrics += [_metric("accuracy", name, choice.accuracy) for name, choice in sorted(report.choices.items())]
+    waivers = [f"{one.line}: {one.by}, until {one.expires}" for one in material.recipe.release.gate.waivers]
+    metrics = []
+    for name, task in tasks(report):
+        metrics.append(_metric(task.unit, name, task.measure))
+        metrics += [_metric(task.unit, f"{name}: {key}", one) for key, one in sorted(task.references.items())]
+        metrics += [_metric(task.unit, f"{name}: of {key}", one) for key, one in sorted(task.groups.items())]
     missing = [
         f"{name}: {probe.status}" for name, probe in sorted(material.safety.probes.items()) if probe.status != "run"
     ]
@@ -109,8 +115,15 @@ def _model_card(material: Material) -> dict[str, Any]:
             "outputs": [{"format": "text"}],
         },
         "quantitativeAnalysis": {"performanceMetrics": metrics},
-        "considerations": {"useCases": [about.intended_use], "technicalLimitations": [about.limitations]},
-        "properties": [{"name": "slipway:safety_not_run", "value": "; ".join(missing) or "none"}],
+        "considerations": {
+            "useCases": [about.intended_use],
+            "technicalLimitations": [about.limitations, *limits(material)],
+        },
+        "properties": [
+            {"name": "slipway:evaluation_not_run", "value": "; ".join(sorted(report.not_run)) or "none"},
+            {"name": "slipway:safety_not_run", "value": "; ".join(missing) or "none"},
+            {"name": "slipway:waivers", "value": "; ".join(waivers) or "none"},
+        ],
     }
 
 

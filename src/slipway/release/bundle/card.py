@@ -5,51 +5,19 @@ The metadata at its head is made by huggingface_hub, so the hub and its tools ca
 
 import re
 from collections import Counter
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from slipway.records import EvaluateReport, Measure, PrepareReport, Probe, ValidateReport
+from slipway.page import visible
+from slipway.records import PrepareReport, TaskReport, ValidateReport
 from slipway.release.bundle import licence, training
-from slipway.release.bundle.claims import claims
+from slipway.release.bundle.claims import lines
+from slipway.release.bundle.limits import limits
 from slipway.release.bundle.material import Material
-from slipway.release.bundle.render import interval, markdown, share
+from slipway.release.bundle.render import markdown, share
+from slipway.release.bundle.results import beside, held_against, reference, safety_rows, tasks, words
 
-NAMES = {
-    "model": "this model",
-    "gzip": "gzip",
-    "xz": "xz",
-    "zstd_dictionary": "zstd, dictionary trained on the training split",
-    "byte_5gram": "byte 5-gram, fitted on the training split",
-}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the safety table."""
-
-    probe: str
-    status: str
-    measure: str
-    value: float | None
-    interval: str
-    n: int | None
-    note: str
-
-
-def ranked(report: EvaluateReport) -> list[tuple[str, Measure]]:
-    """Bits per byte by name, the model first, its baselines after it in alphabetical order."""
-    return sorted(report.bits_per_byte.items(), key=lambda item: (item[0] != "model", item[0]))
-
-
-def safety_rows(probes: dict[str, Probe]) -> list[Row]:
-    """One row per measure of a probe that was run, one row per probe that was not; run ones first."""
-    rows = []
-    for name, probe in sorted(probes.items(), key=lambda item: (item[1].status != "run", item[0])):
-        if probe.status != "run" or not probe.measures:
-            rows.append(Row(name, probe.status, "–", None, "–", None, probe.reason))
-        for measure, value in sorted(probe.measures.items()):
-            rows.append(Row(name, probe.status, measure, value.value, interval(value), value.n, value.method))
-    return rows
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
 
 
 def hub(location: str, kind: str = "") -> str | None:
@@ -59,61 +27,50 @@ def hub(location: str, kind: str = "") -> str | None:
 
 
 def _metadata(material: Material) -> str:
-    from huggingface_hub import EvalResult, ModelCardData
+    from huggingface_hub import ModelCardData
 
-    recipe, report, base = material.recipe, material.evaluate, material.acquire.base
-    own = {"dataset_type": recipe.name, "dataset_name": f"{recipe.name}, held-out split"}
-    held_out = own | {"dataset_split": "test", "dataset_revision": report.test_sha256}
-    brought = {
-        task.name: {"dataset_type": task.name, "dataset_name": task.name, "dataset_revision": task.digest}
-        for task in material.acquire.tasks
-    }
-
-    def result(task: str, kind: str, name: str, value: float, data: dict[str, Any]) -> EvalResult:
-        return EvalResult(
-            task_type="text-generation", task_name=task, metric_type=kind, metric_name=name, metric_value=value, **data
-        )
-
-    bits = report.bits_per_byte["model"].value
-    results = [result("Text generation", "bits_per_byte", "bits per byte (lower is better)", bits, held_out)]
-    if report.answers:
-        words = "bits per byte of answers, given what was said before (lower is better)"
-        results.append(result("Answers", "bits_per_byte", words, report.answers.value, held_out))
-    for task, choice in sorted(report.choices.items()):
-        name = f"accuracy, {task} choice (chance {choice.chance:g})"
-        data = brought.get(task, held_out)
-        results.append(result(f"{task} choice".capitalize(), "accuracy", name, choice.accuracy.value, data))
-    return ModelCardData(
+    recipe, base = material.recipe, material.acquire.base
+    data = ModelCardData(
         language=list(recipe.bundle.language),
         library_name="transformers",
         pipeline_tag="text-generation",
         model_name=recipe.name,
         tags=["slipway", str(material.architecture.get("model_type", "unknown"))],
-        eval_results=results,
+        eval_results=[_result(material, name, task) for name, task in tasks(material.evaluate)],
         datasets=sorted({found for s in material.acquire.sources if (found := hub(s.location, "datasets/"))}) or None,
         base_model=hub(base.location) if base and material.train.start == "base" else None,
         **licence.hub_name(recipe.bundle.licence),
-    ).to_yaml()
+    )
+    return visible(data.to_yaml())
 
 
-class Beside(NamedTuple):
-    """One measure of the model beside that of its base."""
+def _result(material: Material, name: str, task: TaskReport) -> "EvalResult":
+    """A task in the hub's schema. The hub tells results apart by data set and its configuration, not by task."""
+    from huggingface_hub import EvalResult
 
-    what: str
-    base: Measure
-    difference: Measure
-
-
-def beside(report: EvaluateReport) -> list[Beside]:
-    """What was measured on the base too; empty if training started from new weights."""
-    found = report.base
-    if found is None:
-        return []
-    rows = [Beside("bits per byte, text", found.bits_per_byte, found.bits_per_byte_difference)]
-    if found.answers and found.answers_difference:
-        form = "with the chat template" if found.answers_form == "template" else "asked in plain text, which suits it"
-        rows.append(Beside(f"bits per byte, answers (base {form})", found.answers, found.answers_difference))
-    return rows
+    brought = {one.name: one.digest for one in material.acquire.tasks}
+    if name in brought or not task.identity.harness.startswith("slipway"):
+        data = {"dataset_type": name, "dataset_name": name, "dataset_revision": brought.get(name, task.identity.data)}
+    else:
+        recipe = material.recipe.name
+        data = {"dataset_type": recipe, "dataset_name": f"{recipe}, held-out split", "dataset_split": "test"}
+        data |= {"dataset_config": name, "dataset_revision": material.evaluate.test_sha256}
+    measure, better = task.measure, f"{task.better} is better"
+    return EvalResult(
+        task_type="text-generation",
+        task_name=words(name).capitalize(),
+        metric_type="accuracy" if task.unit == "share right" else task.unit.replace(" ", "_"),
+        metric_name=f"{words(name)}, {task.unit} ({better})",
+        metric_value=measure.value,
+        metric_args={
+            "interval_95": None if measure.low is None else [measure.low, measure.high],
+            "n": measure.n,
+            "method": measure.method,
+            "references": {key: one.value for key, one in sorted(task.references.items())},
+            "harness": task.identity.harness,
+        },
+        **data,
+    )
 
 
 def statuses(contract: ValidateReport) -> str:
@@ -145,10 +102,13 @@ def render(material: Material) -> str:
         "card.md.j2",
         metadata=_metadata(material),
         m=material,
-        names=NAMES,
-        bits=ranked(material.evaluate),
+        tasks=tasks(material.evaluate),
+        words=words,
+        reference=reference,
+        held_against=held_against,
         safety=safety_rows(material.safety.probes),
-        claims=claims(material),
+        lines=lines(material),
+        limits=limits(material),
         beside=beside(material.evaluate),
         statuses=statuses(material.contract),
         asked=asked(material.prepare),

@@ -51,12 +51,18 @@ def _cleaning(material: Material) -> Iterator[str]:
     if recipe.canaries.per_level == 0:
         yield "No canaries were planted, so memorisation of rare strings cannot be measured."
     yield "Text was not judged for being true, harmful or biased."
+    for name, probe in sorted(material.safety.probes.items()):
+        if name.startswith("poisoning") and probe.status == "not run":
+            yield f"The training text was not searched for what somebody may have planted, {name}: {probe.reason}."
 
 
 def _splits(material: Material) -> Iterator[str]:
     found = material.prepare.contamination
     if not material.acquire.tasks:
         yield "The recipe names no task file, so training data was cleaned of held-out documents alone."
+    asked = material.evaluate.tasks.items()
+    if foreign := sorted(name for name, task in asked if not task.identity.harness.startswith("slipway")):
+        yield f"Training data was not cleaned of the items of {', '.join(foreign)}: these are read only to evaluate."
     for name, count in sorted(found.too_short.items()):
         if count:
             yield f"{number(count)} items of {name} are too short to be looked for in the training data."

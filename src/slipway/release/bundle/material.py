@@ -36,9 +36,9 @@ class Point:
     learning_rate: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Material:
-    """Everything the documents are projections of."""
+    """Everything the documents are projections of. Equal only to itself, so that what is derived can be kept."""
 
     root: Path
     recipe: Recipe

@@ -30,6 +30,11 @@ def interval(measure: Measure) -> str:
     return f"{number(measure.low)} to {number(measure.high)}"
 
 
+def unbroken(measure: Measure) -> str:
+    """`interval` for a cell of a page: it does not break over two lines."""
+    return interval(measure).replace(" ", "\u00a0")
+
+
 def share(value: float | None) -> str:
     """A share as a percentage, a dash where it is not known; less than can be shown is said to be so, never 0."""
     if value is None:

@@ -1,111 +1,92 @@
 """report.html: one self-contained page that shows a release to a person, every value out of a record.
 
-It is written before the gate has judged, so it shows claims beside their bounds, and no verdict.
+It is written before the gate has judged, so its verdict is what its own reports say of the policy.
 """
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from slipway import page
-from slipway.page import Section, digest, number, table, verdict
+from slipway.page import Section, digest, mark, table
+from slipway.records import GateLine
 from slipway.release.bundle import training
-from slipway.release.bundle.card import NAMES, beside, ranked, safety_rows
-from slipway.release.bundle.claims import claims
+from slipway.release.bundle.claims import lines
 from slipway.release.bundle.material import Material, Point
-from slipway.release.bundle.render import interval
+from slipway.release.bundle.render import unbroken
 from slipway.release.bundle.report_data import data
+from slipway.release.bundle.report_evaluation import calibration, evaluation, worst
+from slipway.release.bundle.report_safety import safety
+from slipway.release.gate import overall
+from slipway.settings import Waiver
 
-SHORT = {"model": "this model", "zstd_dictionary": "zstd with dictionary", "byte_5gram": "byte 5-gram"}
+SIGNS: dict[str, page.Sign] = {"GO": "good", "NO-GO": "bad", "INCONCLUSIVE": "look"}
+
+
+def _verdict(material: Material) -> Section:
+    found = lines(material)
+    counted, together = Counter(line.verdict for line in found), overall(found)
+    told = ", ".join(f"{counted[one]} {one}" for one in SIGNS if counted[one])
+    waivers = len(material.recipe.release.gate.waivers)
+    train, about = material.train, material.recipe.bundle
+    bits = material.evaluate.tasks.get("bits_per_byte")
+    body = page.banner(
+        SIGNS[together],
+        together,
+        f"{len(found)} lines of the gate that these reports decide: {told}." if found else "No line was decided.",
+        f"Waivers in the recipe: {waivers}. Whether they still hold is decided at release." if waivers else "",
+    )
+    body += page.paragraph(
+        Markup(
+            "Not decided here: comparison with the release before, the scan, and whether every file is the one that "
+            "was measured. They are judged at release, on exactly these bytes: <code>GATE.html</code> beside this page "
+            "has that verdict, the signed statement holds it."
+        )
+    )
+    body += page.facts(
+        [
+            ("parameters", train.parameters),
+            ("bits per byte, held out", bits.measure.value if bits else "not run"),
+            ("training tokens", material.tokenize.tokens["train"]),
+            ("documents kept", sum(material.prepare.splits.values())),
+            ("licence", about.licence),
+        ]
+    )
+    return Section("Verdict on its own reports", body)
+
+
+def _claim(line: GateLine, waivers: Sequence[Waiver]) -> list[page.Cell]:
+    notes = [f"{line.check} · {line.tier}"]
+    if line.verdict != "GO" or line.measure is None:
+        notes.append(line.observed)
+    if line.action:
+        notes.append(f"What to do: {line.action}")
+    notes += [f"Waiver of {one.by}, until {one.expires}: {one.reason}" for one in waivers if one.line == line.id]
+    claim = escape(line.reason) + Markup("").join(Markup('<span class="why">{}</span>').format(note) for note in notes)
+    measure = line.measure
+    return [
+        claim,
+        mark(SIGNS[line.verdict], line.verdict),
+        measure.value if measure else None,
+        unbroken(measure) if measure else None,
+        line.bound,
+    ]
 
 
 def _claims(material: Material) -> Section:
-    words = {True: "within its bound", False: "outside its bound", None: "not known yet"}
-    rows: list[list[page.Cell]] = [
-        [
-            Markup("{}<br><code>{}</code>").format(claim.reason, claim.origin),
-            verdict(claim.holds, words[claim.holds]),
-            claim.observed,
-            f"{claim.relation}\u00a0{'?' if claim.bound is None else number(claim.bound)}",
-        ]
-        for claim in claims(material)
+    stated = material.recipe.release.gate.waivers
+    rows = [_claim(line, stated) for line in lines(material)]
+    body = table(["claim", "verdict", "figure", "95 % interval", "bound"], rows, cards=True)
+    waivers: list[list[page.Cell]] = [
+        [one.line, one.by, one.reason, Markup('<span class="keep">{}</span>').format(one.expires)] for one in stated
     ]
-    train, report = material.train, material.evaluate
-    head = page.facts(
-        [
-            ("parameters", train.parameters),
-            ("bits per byte, held out", report.bits_per_byte["model"].value),
-            ("training tokens", material.tokenize.tokens["train"]),
-            ("documents kept", sum(material.prepare.splits.values())),
-            ("licence", material.recipe.bundle.licence),
-        ]
-    )
+    if waivers:
+        body += page.heading("Waivers") + table(["line", "who answers for it", "why", "last day"], waivers, cards=True)
     return Section(
-        "What this release claims",
-        head + table(["claim", "so far", "observed", "bound"], rows),
-        "The lines of the release gate. The gate judges later, on exactly these bytes; its verdict, the approvals "
-        "and the signature stand in the release statement, not on this page.",
+        "What this release claims", body, "Each line of the policy beside the bound that it is held against."
     )
-
-
-def _evaluation(material: Material) -> Section:
-    report = material.evaluate
-    bits = ranked(report)
-    plot = page.bars(
-        [SHORT.get(name, name) for name, _ in bits],
-        [measure.value for _, measure in bits],
-        [(measure.low, measure.high) for _, measure in bits],
-        unit="bits per byte, lower is better",
-        emphasis=["this model"],
-    )
-    rows: list[list[page.Cell]] = [[NAMES.get(name, name), m.value, interval(m), m.n, m.method] for name, m in bits]
-    body = plot + table(["", "bits per byte", "95 % interval", "n", "method"], rows)
-    if report.answers:
-        answers = report.answers
-        body += Markup("<h3>Answers</h3>") + page.facts(
-            [("bits per byte", answers.value), ("families of documents", answers.n)]
-        )
-        body += page.paragraph(
-            "Turns of the assistant and completions, each after all that was said before it, rendered as in training; "
-            f"95 % interval {interval(answers)} ({answers.method})."
-        )
-    if compared := beside(report):
-        body += Markup("<h3>Beside the base</h3>")
-        shown: list[list[page.Cell]] = [
-            [row.what, row.base.value, row.difference.value, interval(row.difference), row.difference.n]
-            for row in compared
-        ]
-        body += table(["", "base", "model minus base", "95 % interval", "n"], shown)
-    by_source = sorted(report.bits_per_byte_by_source.items(), key=lambda item: (item[1], item[0]))
-    if by_source:
-        body += Markup("<h3>By source</h3>")
-        body += page.bars([name for name, _ in by_source], [value for _, value in by_source], unit="bits per byte")
-    return Section(
-        "Evaluation",
-        body,
-        f"{report.test_documents:,} held-out documents, {report.test_bytes:,} bytes; all rows describe the same text.",
-    )
-
-
-def _choices(material: Material) -> Section:
-    body = Markup("")
-    for name, choice in sorted(material.evaluate.choices.items()):
-        accuracy = choice.accuracy
-        body += Markup("<h3>{}</h3>").format(name.capitalize()) + page.paragraph(choice.definition)
-        body += page.bars(
-            ["this model"],
-            [accuracy.value],
-            [(accuracy.low, accuracy.high)],
-            unit=f"accuracy, n = {accuracy.n:,}, 95 %: {interval(accuracy)}",
-            emphasis=["this model"],
-            reference=("chance", choice.chance),
-        )
-    left_out: list[list[page.Cell]] = [
-        [name, verdict(None, "not run"), reason] for name, reason in sorted(material.evaluate.choices_left_out.items())
-    ]
-    if left_out:
-        body += table(["task", "status", "reason"], left_out)
-    return Section("Choice tasks", body, "One right answer among several; the dashed line is what guessing gets.")
 
 
 def _thin(points: tuple[Point, ...], most: int = 250) -> list[tuple[float, float]]:
@@ -120,7 +101,7 @@ def _training(material: Material) -> Section:
     validated = [(p.step, p.validation_loss) for p in curve if p.validation_loss is not None]
     series = {"training": _thin(curve)} | ({"validation": validated} if validated else {})
     body = (
-        page.lines(series, "step", f"loss, {training.unit(train)}")
+        page.pair(page.lines(series, "step", f"loss, {training.unit(train)}"), _rate(curve))
         if curve
         else page.paragraph("The training log is empty.")
     )
@@ -135,12 +116,11 @@ def _training(material: Material) -> Section:
             ("stopped early", "yes" if train.stopped_early else "no"),
         ]
     )
-    body += _rate(curve)
     size = math.ceil(len(curve) / 250) or 1
     note = f" Each point of the training line is the mean of {size} logged steps." if size > 1 else ""
     told: list[list[page.Cell]] = [list(row) for row in (*training.rows(material), *training.compute(material))]
     body += page.fold("How it was trained", table(["", ""], told))
-    return Section("Learning curve", body, f"Mean loss while training.{note}")
+    return Section("Learning curves", body, f"Mean loss while training.{note}")
 
 
 def _rate(curve: tuple[Point, ...]) -> Markup:
@@ -149,31 +129,17 @@ def _rate(curve: tuple[Point, ...]) -> Markup:
     return page.lines({"learning rate": points[::every]}, "step", "learning rate") if points else Markup("")
 
 
-def _safety(material: Material) -> Section:
-    rows = [
-        [
-            row.probe.replace("_", " "),
-            verdict(True if row.status == "run" else None, row.status),
-            row.measure,
-            row.value,
-            row.interval,
-            row.n,
-            row.note,
-        ]
-        for row in safety_rows(material.safety.probes)
-    ]
-    headers = ["probe", "status", "measure", "value", "95 % interval", "n", "note"]
-    return Section("Safety", table(headers, rows), "“Not run” means that nothing is known. It never means “passed”.")
-
-
 def _samples(material: Material) -> Section:
     body = Markup("").join(
-        Markup("<pre><b>{}</b>{}</pre>").format(prompt, text) for prompt, text in material.evaluate.samples
+        Markup('<p class="why">{}{}</p><pre><b>{}</b>{}</pre>').format(
+            one.decoding, "" if one.seed is None else f", seed {one.seed}", one.prompt, one.text
+        )
+        for one in material.evaluate.samples
     )
     return Section(
         "Samples",
         body or page.paragraph("No samples were recorded."),
-        "Greedy continuations, unchosen and unedited; the prompt is in colour.",
+        "What the model adds to a prompt, unchosen and unedited; the prompt is in colour.",
     )
 
 
@@ -203,6 +169,9 @@ def _first(outputs: dict[str, str]) -> str:
 
 def render(material: Material) -> str:
     """The text of report.html."""
-    parts = (_claims, _evaluation, _choices, _training, _safety, data, _samples, _provenance)
+    parts = (
+        *(_verdict, _claims, _training, evaluation, calibration, worst),
+        *(safety, _samples, data, _provenance),
+    )
     about = material.recipe.bundle
     return page.render(about.title, about.summary, [part(material) for part in parts])

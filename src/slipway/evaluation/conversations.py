@@ -1,22 +1,20 @@
-"""How well a model predicts answers: the assistant's turns of held-out conversations, and completions of prompts.
+"""Held-out conversations and completions as prompts and answers, in tokens.
 
-Each answer is scored after all that was said before it, rendered with the chat template as in training, so the
-figure is conditional and belongs beside no compressor's: bits of an answer and of the control token that ends
-it, per UTF-8 byte of the answer. A model that never met the template can also be asked in plain form, without
-control tokens: what was said and the answer with an empty line between, and then the answer alone counts.
+A conversation is rendered with the chat template as in training, so an answer stands after all that was said before
+it, and the control token that ends it is part of it. A model that never met the template can also be asked in plain
+form, without control tokens: what was said and the answer with an empty line between.
 """
 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from slipway.chat import Chat, Part
 from slipway.evaluation.documents import Document
-from slipway.evaluation.scoring import Scorer
-from slipway.evaluation.statistics import bits_per_byte
-from slipway.records import Measure
+
+if TYPE_CHECKING:
+    from slipway.evaluation.scoring import Scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +29,18 @@ class Asked:
     """With the token that ends it."""
     size: int
     """UTF-8 bytes of what the answer says."""
+    source: str = ""
+    lead: tuple[int, ...] = ()
+    """How the template begins any answer, whatever was said before: the end of the prompt from its last control token
+    on. Empty where no control token stands before the answer."""
+
+    @property
+    def templated(self) -> bool:
+        """Whether a control token of the template stands before the answer."""
+        return bool(self.lead)
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """Answers that fit the context, and what a model makes of them."""
-
-    asked: tuple[Asked, ...]
-    nats: np.ndarray
-    """float64, shape (answers,)."""
-    left_out: int
-    """Answers that are too long for the context."""
-
-
-def template(scorer: Scorer) -> Chat | None:
+def template(scorer: "Scorer") -> Chat | None:
     """The chat template of the scorer's tokenizer; None if it has none."""
     tokenizer = scorer.tokenizer
     if not isinstance(tokenizer.chat_template, str):
@@ -73,12 +69,16 @@ def _rendered(turns: Sequence[tuple[str, str]], chat: Chat | None) -> list[Part]
     return chat.parts([*before, ("assistant", answer)], last_only=True) if chat else None
 
 
-def _asked(scorer: Scorer, document: Document, number: int, parts: Sequence[Part], size: int) -> Asked:
+def _asked(scorer: "Scorer", document: Document, number: int, parts: Sequence[Part], size: int) -> Asked:
     """A rendered conversation cut where its answer begins; what follows the answer's end is left out."""
     prompt: list[int] = []
     answer: list[int] = []
+    lead = None
     for part in parts:
         if part.control:
+            if answer and not part.learnt:
+                break
+            lead = lead if part.learnt else len(prompt)
             (answer if part.learnt else prompt).append(scorer.tokenizer.convert_tokens_to_ids(part.text))
         elif not part.learnt:
             prompt += scorer.encode([part.text])[0]
@@ -91,10 +91,13 @@ def _asked(scorer: Scorer, document: Document, number: int, parts: Sequence[Part
     # As in training: where no control token ends the answer, the separator does.
     if not parts[-1].control and any(last == len(parts[-1].text) for _, last in parts[-1].learnt):
         answer.append(scorer.separator)
-    return Asked(f"{document.id}#{number}", document.family, tuple(prompt), tuple(answer), size)
+    begins = tuple(prompt[lead:]) if lead is not None else ()
+    return Asked(
+        f"{document.id}#{number}", document.family, tuple(prompt), tuple(answer), size, document.source, begins
+    )
 
 
-def _plain(scorer: Scorer, document: Document, number: int, turns: Sequence[tuple[str, str]], size: int) -> Asked:
+def _plain(scorer: "Scorer", document: Document, number: int, turns: Sequence[tuple[str, str]], size: int) -> Asked:
     """A conversation without template: contents with an empty line between, cut where the answer begins."""
     before = "".join(f"{content}\n\n" for _, content in turns[:-1])
     # In one go, as in a text: on its own, an answer would begin with other tokens.
@@ -103,10 +106,11 @@ def _plain(scorer: Scorer, document: Document, number: int, turns: Sequence[tupl
     )
     tokens, ends = encoded["input_ids"], [end for _, end in encoded["offset_mapping"]]
     cut = next(place for place, end in enumerate(ends) if end > len(before))
-    return Asked(f"{document.id}#{number}", document.family, tuple(tokens[:cut]), tuple(tokens[cut:]), size)
+    item = f"{document.id}#{number}"
+    return Asked(item, document.family, tuple(tokens[:cut]), tuple(tokens[cut:]), size, document.source)
 
 
-def answers(scorer: Scorer, documents: Sequence[Document], chat: Chat | None, *, plain: bool = False) -> list[Asked]:
+def answers(scorer: "Scorer", documents: Sequence[Document], chat: Chat | None, *, plain: bool = False) -> list[Asked]:
     """The answers of `documents` in their order; plain text has none, nor has a conversation without a template.
 
     Args:
@@ -127,25 +131,3 @@ def answers(scorer: Scorer, documents: Sequence[Document], chat: Chat | None, *,
                 else:
                     found.append(_asked(scorer, document, number, parts, size))
     return found
-
-
-def score(scorer: Scorer, asked: Sequence[Asked]) -> Scored:
-    """Nats of every answer that fits the context, after what was said before it."""
-    fitting = tuple(one for one in asked if len(one.answer) < scorer.context)
-    scores = scorer.loglikelihoods(
-        [(scorer.separator, *one.prompt) for one in fitting], [[one.answer] for one in fitting]
-    )
-    return Scored(fitting, -np.array(scores).reshape(-1), len(asked) - len(fitting))
-
-
-def measured(scored: Scored, resamples: int, seed: int) -> Measure | None:
-    """Bits per byte of answers; None if there is none. Its method says how many do not fit."""
-    if not scored.asked:
-        return None
-    sizes = np.array([one.size for one in scored.asked])
-    measure = bits_per_byte(scored.nats, sizes, [one.family for one in scored.asked], resamples, seed)
-    if scored.left_out:
-        every = len(scored.asked) + scored.left_out
-        words = f"{measure.method}; {scored.left_out} of {every} answers do not fit the context and are left out"
-        return measure.model_copy(update={"method": words})
-    return measure

@@ -1,18 +1,14 @@
 """Answers of conversations are scored after what was said before them, as the template renders it."""
 
-import copy
 import json
 
-import numpy as np
 import pytest
 
-from slipway.chat import CONTROL, TEMPLATE, Chat
-from slipway.data.tokens import bpe
+from slipway.chat import CONTROL, Chat
 from slipway.data.tokens.codec import Codec
-from slipway.evaluation.answers import answers, measured, score, template
+from slipway.evaluation.conversations import answers, template
 from slipway.evaluation.documents import Document
-from slipway.evaluation.scoring import Scorer
-from tests.evaluation.conftest import sentences
+from tests.evaluation.made import template_directory
 
 TALK = [["user", "Sort the array?"], ["assistant", "Return the index."], ["user", "Sum?"], ["assistant", "The value."]]
 
@@ -23,20 +19,7 @@ def document(name, shape, turns):
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
-    """A tokenizer with the shipped template, as the stage `tokenize` writes it."""
-    place = tmp_path_factory.mktemp("tokenizer")
-    bpe.save(bpe.train([*sentences(200, 0), "user assistant"], 400, CONTROL), place, TEMPLATE)
-    return place
-
-
-@pytest.fixture(scope="module")
-def talking(model, directory):
-    from transformers import AutoTokenizer
-
-    words = AutoTokenizer.from_pretrained(directory, local_files_only=True)
-    grown = copy.deepcopy(model)
-    grown.resize_token_embeddings(len(words))
-    return Scorer(grown, words, context=64)
+    return template_directory(tmp_path_factory.mktemp("tokenizer"))
 
 
 def test_prompts_and_answers_are_the_tokens_of_training(talking, directory):
@@ -85,7 +68,6 @@ def test_without_a_template_only_plain_prompts_are_asked(scorer):
     made = [document("d", "chat", TALK), document("c", "completion", [["prompt", "a"], ["completion", "b"]])]
     assert template(scorer) is None
     assert [one.item for one in answers(scorer, made, None)] == ["c#0"]
-    assert measured(score(scorer, []), 10, 0) is None
 
 
 def test_control_tokens_in_what_people_say_stay_text(talking):
@@ -95,15 +77,31 @@ def test_control_tokens_in_what_people_say_stay_text(talking):
     assert one.prompt.count(talking.tokenizer.convert_tokens_to_ids("<|im_end|>")) == 1
 
 
-def test_the_measure_is_bits_of_answer_and_end_per_byte(talking):
-    found = answers(talking, [document("d", "chat", TALK), document("e", "chat", TALK[:2])], template(talking))
-    scores = talking.loglikelihoods(
-        [(talking.separator, *one.prompt) for one in found], [[one.answer] for one in found]
-    )
-    expected = -np.sum(scores) / np.log(2) / sum(one.size for one in found)
-    measure = measured(score(talking, found), 50, 3)
-    assert measure.value == pytest.approx(expected, abs=1e-6)
-    assert measure.n == 2
-    long = answers(talking, [document("f", "chat", [TALK[0], ["assistant", "value " * 90]])], template(talking))
-    assert "1 of 4 answers do not fit the context" in measured(score(talking, [*found, *long]), 50, 3).method
-    assert measured(score(talking, long), 50, 3) is None
+def test_what_the_template_puts_before_any_answer_is_known(talking):
+    (one,) = answers(talking, [document("d", "chat", TALK[:2])], template(talking))
+    assert one.templated
+    assert talking.tokenizer.decode(one.lead) == "<|im_start|>assistant\n"
+    assert one.prompt[-len(one.lead) :] == one.lead
+    (plain,) = answers(talking, [document("d", "chat", TALK[:2])], template(talking), plain=True)
+    assert (plain.lead, plain.templated) == ((), False)
+    assert "<|im_" not in talking.tokenizer.decode([*plain.prompt, *plain.answer])
+    assert talking.tokenizer.decode(plain.answer) == "Return the index."
+
+
+def test_a_control_token_after_the_answer_that_does_not_end_it_is_no_part_of_the_prompt(talking):
+    told = Chat("{% for m in messages %}{{ '<|im_start|>' + m.content + ' (end)<|im_end|>' }}{% endfor %}", CONTROL)
+    (one,) = answers(talking, [document("d", "chat", TALK[:2])], told)
+    assert talking.tokenizer.decode(one.prompt) == "<|im_start|>Sort the array? (end)<|im_end|><|im_start|>"
+    assert talking.tokenizer.decode(one.answer) == "Return the index."
+
+
+@pytest.mark.parametrize("answer", ["é", "日本語です", "🙂🙂 ok", " leading", "\ttab", "a\u0301"])
+@pytest.mark.parametrize("question", ["naïve?", "何?", "🙂", "end "])
+def test_in_any_script_prompt_and_answer_are_the_text_again(talking, question, answer):
+    """Tokens at the border may hold parts of a letter; none is lost and none is counted twice."""
+    said = [document("d", "chat", [["user", question], ["assistant", answer]])]
+    (plain,) = answers(talking, said, template(talking), plain=True)
+    assert talking.tokenizer.decode([*plain.prompt, *plain.answer]) == f"{question}\n\n{answer}"
+    (one,) = answers(talking, said, template(talking))
+    assert talking.tokenizer.decode(one.answer) == f"{answer}<|im_end|>"
+    assert one.size == len(answer.encode())

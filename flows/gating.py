@@ -1,0 +1,112 @@
+"""The wiring of the gate: a scan made now, the champion from the store, the verdict, and where people find it.
+
+No Prefect here. `flows.steps` makes it a step of a release, `flows.gate_console` is `slipway gate`.
+"""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slipway.errors import Refusal, UserError
+from slipway.files import write_atomic
+from slipway.records import GateVerdict
+from slipway.release import gate, gate_page, keys, verify
+from slipway.release.gate import champion as champions
+from slipway.release.gate import explain
+
+if TYPE_CHECKING:
+    from flows.steps import Context
+
+__all__ = ["NotGo", "ask", "champion", "explain", "judge", "keep"]
+
+
+class NotGo(Refusal):
+    """The gate said NO-GO or INCONCLUSIVE."""
+
+    def __init__(self, verdict: GateVerdict, kept: list[str]) -> None:
+        self.verdict = verdict
+        super().__init__("\n".join([explain(verdict), "", *kept, "Nothing was signed or published"]))
+
+
+def champion(context: "Context") -> gate.Champion | None:
+    """The release that the channel names, verified as far as it is used; None before the first.
+
+    Raises:
+        Refusal: if it does not hold.
+    """
+    name, channel = context.recipe.name, context.recipe.release.channel
+    try:
+        context.store.read(verify.pointer_key(name, channel))
+    except FileNotFoundError:
+        return None  # before the first release there may be no key to read a pointer with
+    return champions.read(context.store, name, channel, keys.public_key(context.root))
+
+
+def _registered(context: "Context", held: gate.Champion | None) -> str | None:
+    """Digest of the bundle that MLflow calls released, if it lies in this store.
+
+    While the last steps of a release are taken up again, the channel names it already and MLflow not yet.
+    """
+    from slipway.adapters.tracking import released
+
+    if held is not None and held.manifest_sha256 == context.digest:
+        return None
+    try:
+        found = released(context.root, context.recipe.name)
+    except UserError as error:
+        print(f"gate: {error}; the signed channel alone says who the champion is", file=sys.stderr, flush=True)
+        return None
+    return found.digest if found and found.uri.startswith(f"{context.store.url}/") else None
+
+
+def judge(context: "Context") -> GateVerdict:
+    """The verdict on the bundle as it lies; it is scanned right here. Changes nothing."""
+    from slipway.scan.verdict import scan
+
+    scanned = scan(context.bundle, context.recipe.scan.max_file_bytes, context.digest)
+    held = champion(context)
+    today = datetime.now(UTC).date()
+    registered = _registered(context, held)
+    return gate.judge(context.recipe, context.root, scanned, held, today=today, registered=registered)
+
+
+def keep(context: "Context", verdict: GateVerdict) -> list[str]:
+    """Leave the verdict where people look: as a page in the project, and in the MLflow run that built the bundle.
+
+    Returns: lines that say where it is.
+    """
+    from slipway.adapters.tracking import keep_verdict
+
+    path = context.journal.folder / gate_page.NAME
+    write_atomic(path, gate_page.render(verdict, report=_report(context.bundle, path)))
+    told = [f"page    {path}"]
+    page = gate_page.render(verdict, report="bundle/report.html")
+    try:
+        run_id = keep_verdict(context.root, context.recipe.name, verdict, page=page, file=gate_page.NAME)
+    except UserError as error:
+        return [*told, f"mlflow  {error}"]
+    return [*told, f"mlflow  run {run_id}" if run_id else "mlflow  no run built this bundle, so none keeps the verdict"]
+
+
+def _report(bundle: Path, page: Path) -> str:
+    return (
+        Path(*[".."] * (len(page.parent.relative_to(bundle.parent).parts))) / bundle.name / "report.html"
+    ).as_posix()
+
+
+def ask(context: "Context", *, again: bool = False) -> GateVerdict:
+    """The verdict, which must be GO.
+
+    Args:
+        context: the release.
+        again: the bundle is released already; then a GO is kept nowhere once more.
+
+    Raises:
+        NotGo: with all lines, and where they are kept.
+    """
+    verdict = judge(context)
+    kept = [] if again and verdict.verdict == "GO" else keep(context, verdict)
+    if verdict.verdict != "GO":
+        raise NotGo(verdict, kept)
+    return verdict

@@ -1,0 +1,87 @@
+"""The gate's verdict in MLflow: in the run that built the bundle, and the release that the registry calls released."""
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from slipway.adapters.tracking.client import DIGEST, client, flat, in_use
+from slipway.adapters.tracking.runs import find_run
+from slipway.adapters.tracking.sink import BATCH
+from slipway.errors import UserError
+from slipway.records import GateVerdict
+
+VERDICT, CHAMPION = "slipway.gate", "slipway.gate.champion"
+"""Tags of a run and of a model version."""
+
+
+class Released(NamedTuple):
+    """The model version that has the alias `released`."""
+
+    digest: str
+    """Bundle digest."""
+    uri: str
+    """Where the release lies."""
+
+
+def tags(verdict: GateVerdict) -> dict[str, str]:
+    """The verdict, and what the model was compared with, as tags."""
+    beside = verdict.champion or (f"none; {verdict.stand_in}" if verdict.stand_in else "none")
+    return {VERDICT: verdict.verdict, CHAMPION: beside[:500]}
+
+
+def keep_verdict(root: Path, name: str, verdict: GateVerdict, *, page: str, file: str) -> str | None:
+    """Keep a verdict in the newest run that built the bundle: tags, its figures as metrics, and its page.
+
+    Args:
+        root: the project.
+        name: experiment.
+        verdict: of the gate.
+        page: the verdict for people.
+        file: name of the page among the run's artifacts.
+
+    Returns: the run's id; None if no run built this bundle (tracking was off, or it was built elsewhere).
+
+    Raises:
+        UserError: if MLflow cannot be reached.
+    """
+    if not in_use(root):
+        return None
+    from mlflow.entities import Metric, RunTag
+    from mlflow.exceptions import MlflowException
+
+    figures: dict[str, float] = {}
+    for line in verdict.lines:
+        figures |= flat(f"gate.{line.id}", line.measure) if line.measure else {}
+    now = int(time.time() * 1000)
+    metrics = [Metric(key, value, now, 0) for key, value in sorted(figures.items())]
+    told = [RunTag(key, value) for key, value in tags(verdict).items()]
+    try:
+        mlflow, run_id = client(root), find_run(root, name, verdict.bundle_digest)
+        if run_id is not None:
+            for start in range(0, len(metrics) or 1, BATCH):
+                mlflow.log_batch(run_id, metrics=metrics[start : start + BATCH], tags=told)
+            mlflow.log_text(run_id, page, file)
+    except MlflowException as error:
+        raise UserError(f"MLflow did not take the verdict ({error}); it is kept here all the same") from None
+    return run_id
+
+
+def released(root: Path, name: str) -> Released | None:
+    """What the alias `released` of a registered model points at; None if it points nowhere.
+
+    A project that never used MLflow is told so without importing it.
+
+    Raises:
+        UserError: if MLflow cannot be reached.
+    """
+    if not in_use(root):
+        return None
+    from mlflow.exceptions import MlflowException
+
+    try:
+        version = client(root).get_model_version_by_alias(name, "released")
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise UserError(f"MLflow could not be asked which release it calls released ({error})") from None
+    return Released(version.tags.get(DIGEST, ""), version.tags.get("slipway.uri", ""))

@@ -1,0 +1,103 @@
+"""The champion: the release that the channel names now, as far as a comparison needs it.
+
+Its report of `evaluate` and its item table are read from the store, each held against the champion's own signature.
+
+>>> read(store, "pydocs", "stable", public).release
+'pydocs v3'
+"""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from slipway import items
+from slipway.errors import Refusal
+from slipway.files import sha256_bytes
+from slipway.records import EvaluateReport, StageRecord
+from slipway.release.bundle import manifest
+from slipway.release.verify import Reader, read_pointer, release_prefix, signed_files
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+REPORT, ITEMS = "records/evaluate.json", f"records/{items.NAME}"
+"""Where they lie in a release."""
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A release that the next one is compared with."""
+
+    release: str
+    """`NAME VERSION`."""
+    manifest_sha256: str
+    """Its bundle digest."""
+    report: EvaluateReport | None
+    items: "pa.Table | None"
+    slipway: str = ""
+    """Version of Slipway that evaluated it."""
+    unfit: str = ""
+    """Why it has no report or no items to compare with; empty if it has both."""
+
+
+def read(store: Reader, name: str, channel: str, public: bytes) -> Champion | None:
+    """The champion of a channel, or None if nothing was ever released there.
+
+    A release of a Slipway that published no item table comes back without one, and says so in `unfit`.
+
+    Raises:
+        Refusal: if pointer, signature or a digest does not hold, or a signed file is gone.
+    """
+    try:
+        pointer = read_pointer(store, name, channel, public)
+    except FileNotFoundError:
+        return None
+    prefix = release_prefix(name, pointer.version)
+    signed = signed_files(store, prefix, public)
+    if signed.get(manifest.NAME) != pointer.manifest_sha256:
+        raise Refusal(f"{store.url}/{prefix}: not the release that channel {channel} was signed for; do not trust it")
+    release = f"{name} {pointer.version}"
+    found = {path: _read(store, f"{prefix}/{path}", signed[path]) for path in (REPORT, ITEMS) if path in signed}
+    report, slipway, fault = _report(found)
+    table, missing = _table(found)
+    return Champion(release, pointer.manifest_sha256, report, table, slipway, fault or missing)
+
+
+def _read(store: Reader, key: str, digest: str) -> bytes:
+    try:
+        data, _ = store.read(key)
+    except FileNotFoundError:
+        raise Refusal(f"{store.url}/{key}: signed, but missing; restore it before you release over it") from None
+    if sha256_bytes(data) != digest:
+        raise Refusal(f"{store.url}/{key}: not the bytes that were signed; do not compare with this release")
+    return data
+
+
+def _report(found: Mapping[str, bytes]) -> tuple[EvaluateReport | None, str, str]:
+    """Report, version of Slipway, and what is wrong with it."""
+    if REPORT not in found:
+        return None, "", f"it has no {REPORT}"
+    slipway = "another"
+    try:
+        record = StageRecord.model_validate_json(found[REPORT])
+        slipway = record.slipway
+        return EvaluateReport.model_validate_json(json.dumps(record.result)), slipway, ""
+    except ValidationError:
+        return None, slipway, f"{REPORT} is of Slipway {slipway}, and no report that this one reads"
+
+
+def _table(found: Mapping[str, bytes]) -> tuple["pa.Table | None", str]:
+    """Item table, and what is wrong with it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if ITEMS not in found:
+        return None, f"it has no {ITEMS}"
+    try:
+        return pq.read_table(io.BytesIO(found[ITEMS])).select(items.schema().names).cast(items.schema()), ""
+    except (pa.ArrowInvalid, pa.ArrowKeyError, KeyError) as error:
+        return None, f"{ITEMS} is no item table that this Slipway reads ({str(error)[:80]})"

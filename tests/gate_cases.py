@@ -1,0 +1,80 @@
+"""What the gate's tests have in common: models made of rows, and a project that is judged."""
+
+import json
+from datetime import date
+
+import pyarrow as pa
+
+from slipway import items
+from slipway.recipe import load
+from slipway.records import EvaluateReport, GateLine, ScanReport
+from slipway.release import gate
+from slipway.release.bundle import manifest
+from slipway.release.gate.champion import Champion
+from slipway.release.gate.comparing import Measured
+from slipway.settings import Check, Gate, NonInferiority
+from tests import evaluation_records
+
+TODAY = date(2026, 6, 30)
+DIGEST, OTHER = "aa" * 32, "bb" * 32
+
+
+def check(report="evaluate", value="x", relation="below", bound=1.0, **changes) -> Check:
+    return Check(report=report, value=value, relation=relation, bound=bound, reason="because", **changes)
+
+
+def comparison(task="bits_per_byte", against="champion", margin=0.02, **changes) -> NonInferiority:
+    return NonInferiority(task=task, against=against, margin=margin, reason="because", **changes)
+
+
+def policy(*comparisons: NonInferiority, **changes) -> Gate:
+    return Gate(comparisons=comparisons or (comparison(),), **changes)
+
+
+def table(rows) -> pa.Table:
+    return pa.Table.from_pylist(
+        [{name: getattr(row, name) for name in items.schema().names} for row in rows], schema=items.schema()
+    )
+
+
+def report(rows, **identity) -> EvaluateReport:
+    """A report of evaluate; `identity` changes what must be equal to compare."""
+    found = evaluation_records.evaluate("cc" * 32, rows)
+    for task in found["tasks"].values():
+        task["identity"] = task["identity"] | identity
+    return EvaluateReport.model_validate_json(json.dumps(found))
+
+
+def model(rows=None, **identity) -> Measured:
+    rows = evaluation_records.items() if rows is None else rows
+    return Measured(report(rows, **identity), table(rows), digest=DIGEST)
+
+
+def champion(rows=None, **identity) -> Champion:
+    rows = evaluation_records.items() if rows is None else rows
+    return Champion("tiny v1", OTHER, report(rows, **identity), table(rows), "0.1.0")
+
+
+def scanned(site, **changes) -> ScanReport:
+    """What a scan that finds nothing says of the bundle."""
+    listed = manifest.read(site.root / "bundle").files
+    values = {"bundle_digest": manifest.digest(site.root / "bundle"), "files_scanned": len(listed) + 1}
+    return ScanReport(**values | {"passed": True, "findings": ()} | changes)
+
+
+def judge(site, *checks, champion=None, registered=None, today=TODAY, scan=None, **policy):
+    """The verdict on the project; `checks` come after the recipe's own, `policy` changes the recipe's gate."""
+    recipe = load(site.root / "params.yaml")
+    found = recipe.release.gate
+    found = found.model_copy(update={"checks": (*found.checks, *checks)} | policy)
+    release = recipe.release.model_copy(update={"gate": found})
+    return gate.judge(
+        recipe.model_copy(update={"release": release}), site.root, scanned(site, **(scan or {})), champion,
+        today=today, registered=registered,
+    )  # fmt: skip
+
+
+def line(verdict, name: str) -> GateLine:
+    """The line of this id."""
+    (found,) = [one for one in verdict.lines if one.id == name]
+    return found
