@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from slipway import items
 from slipway.recipe import load
-from slipway.records import EvaluateReport, GateLine, ScanReport
+from slipway.records import BaseComparison, EvaluateReport, GateLine, ScanReport
 from slipway.release import gate
 from slipway.release.bundle import manifest
 from slipway.release.gate.champion import Champion
@@ -48,6 +48,19 @@ def report(rows, **identity) -> EvaluateReport:
 def model(rows=None, **identity) -> Measured:
     rows = evaluation_records.items() if rows is None else rows
     return Measured(report(rows, **identity), table(rows), digest=DIGEST)
+
+
+def with_base(bits, base_bits, **identity):
+    """A model that started from a base, with what the base makes of the same items."""
+    rows = [*evaluation_records.items(bits=bits), *evaluation_records.items(bits=base_bits, model="base")]
+    found = report([row for row in rows if row.model == "model"], **identity)
+    base = evaluation_records.figure(rows, "bits_per_byte", "base")
+    tasks = {
+        name: task.model_copy(update={"base": task.measure.model_copy(update={"value": base["value"]})})
+        for name, task in found.tasks.items()
+    }
+    stated = BaseComparison(digest="ee" * 32)
+    return Measured(found.model_copy(update={"tasks": tasks, "base": stated}), table(rows), digest=DIGEST)
 
 
 def champion(rows=None, **identity) -> Champion:

@@ -142,7 +142,7 @@ def _comparisons(recipe: Recipe) -> list[str]:
     """Rules of `release.gate.comparisons`: what is compared is measured, once, and beside something that there is."""
     gate, evaluate, faults = recipe.release.gate, recipe.evaluate, []
     own = [name for name in OWN_TASKS if name != "question" or evaluate.question is not None]
-    measured = [*own, *(task.name for task in (*evaluate.files, *evaluate.harness))]
+    measured = [*own, *(task.name for task in evaluate.files), *(task.name for task in evaluate.harness)]
     pairs = [(one.task, one.against) for one in gate.comparisons]
     for number, (task, against) in enumerate(pairs):
         where = f"release.gate.comparisons.{number}"

@@ -13,7 +13,7 @@ from slipway.adapters.tracking.client import client
 from slipway.files import sha256_file
 from slipway.records import project_ledger
 from slipway.settings import Price
-from tests import release_project
+from tests import gate_records, release_project
 from tests.data_records import edit
 
 
@@ -41,14 +41,20 @@ def test_a_build_is_one_run_with_everything(project, run_id):
     run = mlflow.get_run(run_id)
     assert run.info.status == "FINISHED"
     assert run.data.params == {"name": "tiny", "train.steps": "2", "train.none": "[]"}
-    assert run.data.metrics["test.bits_per_byte.model"] == 1.9
+    assert run.data.metrics["test.bits_per_byte"] == pytest.approx(1.9)
+    assert run.data.metrics["test.bits_per_byte.low"] < 1.9 < run.data.metrics["test.bits_per_byte.high"]
+    assert run.data.metrics["test.bits_per_byte.reference.gzip"] == 2.1
+    assert "test.bits_per_byte.reference.gzip.low" not in run.data.metrics, "no interval is no number"
+    assert "test.bits_per_byte.base" not in run.data.metrics
     assert run.data.metrics["final.gap"] == pytest.approx(0.1)
     assert run.data.metrics["final.flops"] == 6400
     assert run.data.metrics["ledger.this_run.attempts"] == 2
     assert run.data.metrics["ledger.all_runs.failed"] == 1
     assert run.data.metrics["ledger.this_run.cost"] == 4
     assert "ledger.this_run.energy_kwh" not in run.data.metrics, "unknown is not 0"
-    assert run.data.metrics["test.continuation.accuracy.low"] == pytest.approx(0.35)
+    assert run.data.metrics["test.continuation"] == pytest.approx(0.4)
+    assert run.data.metrics["safety.canary_exposure.exposure_1.high"] == 2.9
+    assert "reports/evaluate_items.parquet" in {item.path for item in mlflow.list_artifacts(run_id, "reports")}
     assert [(point.step, point.value) for point in mlflow.get_metric_history(run_id, "loss")] == [(1, 5.0), (2, 4.0)]
     assert [(p.step, p.value) for p in mlflow.get_metric_history(run_id, "validation_loss")] == [(2, 3.1)]
     assert {entry.dataset.name for entry in run.inputs.dataset_inputs} == {
@@ -171,15 +177,23 @@ def test_the_run_of_a_killed_build_is_closed(project):
 
 def test_a_bundle_is_one_version(project, run_id):
     digest = sha256_file(project / "bundle" / "manifest.json")
-    where = {"digest": digest, "version": "v1", "uri": "/store/releases/tiny/v1", "run_id": run_id}
+    told = tracking.tags(gate_records.verdict(digest))
+    where = {"digest": digest, "version": "v1", "uri": "/store/releases/tiny/v1", "run_id": run_id, "told": told}
     first = tracking.register(project, "tiny", project / "bundle", **where)
     assert tracking.register(project, "tiny", project / "bundle", **where) == first
     mlflow = client(project)
     (version,) = mlflow.search_model_versions("name = 'tiny'")
     assert version.tags["slipway.bundle_digest"] == digest
     assert (version.tags["slipway.version"], version.tags["slipway.uri"]) == ("v1", "/store/releases/tiny/v1")
+    assert (version.tags["slipway.gate"], version.tags["slipway.gate.champion"]) == ("GO", "tiny v0")
+    changed = where | {"told": {"slipway.gate": "INCONCLUSIVE"}}
+    assert tracking.register(project, "tiny", project / "bundle", **changed) == first
+    assert mlflow.get_model_version("tiny", first).tags["slipway.gate"] == "INCONCLUSIVE"
     assert str(mlflow.get_model_version_by_alias("tiny", "candidate").version) == first
+    assert tracking.released(project, "tiny") is None
     assert tracking.mark_released(project, "tiny", digest) == first
+    assert tracking.released(project, "tiny") == (digest, "/store/releases/tiny/v1")
+    assert tracking.released(project, "another") is None
     assert tracking.mark_released(project, "tiny", "00" * 32) is None
     assert str(mlflow.get_model_version_by_alias("tiny", "released").version) == first
     (model,) = mlflow.search_logged_models([mlflow.get_experiment_by_name("tiny").experiment_id])
@@ -199,6 +213,50 @@ def test_figures_that_an_objective_has_not_are_left_out(project, run_id):
     (project / "reports" / "train.json").write_bytes(kept)
     assert "final.validation_bits_per_byte" not in figures
     assert figures["final.merge_error"] == 1e-6
+
+
+def test_the_base_of_every_task_is_a_figure_too(project, run_id):
+    from slipway.adapters.tracking.runs import _figures
+
+    def with_base(result):
+        task = result["tasks"]["continuation"]
+        task["base"] = task["measure"] | {"value": 0.5, "low": 0.3, "high": 0.7}
+        task["base_difference"] = task["measure"] | {"value": -0.1, "low": None, "high": None}
+        task["metrics"] = {"acc norm%": task["measure"]}
+
+    kept = (project / "reports" / "evaluate.json").read_bytes()
+    edit(project, "evaluate", with_base)
+    figures = _figures(project / "reports")
+    (project / "reports" / "evaluate.json").write_bytes(kept)
+    assert (figures["test.continuation.base"], figures["test.continuation.base.high"]) == (0.5, 0.7)
+    assert figures["test.continuation.base_difference"] == -0.1
+    assert "test.continuation.base_difference.low" not in figures
+    assert figures["test.continuation.acc norm "] == pytest.approx(0.4)
+
+
+def test_a_verdict_is_kept_in_the_run_that_built_the_bundle(project):
+    verdict = gate_records.verdict("ef" * 32)
+    assert tracking.keep_verdict(project, "tiny", verdict, page="<p>", file="GATE.html") is None, "no such run"
+    mine = tracking.start_build_run(project, "tiny", {"seed": 1})
+    mlflow = client(project)
+    mlflow.set_tag(mine, "slipway.bundle_digest", "ef" * 32)
+    assert tracking.keep_verdict(project, "tiny", verdict, page="<p>", file="GATE.html") == mine
+    again = verdict.model_copy(update={"verdict": "NO-GO", "champion": None, "stand_in": "chance"})
+    assert tracking.keep_verdict(project, "tiny", again, page="<b>", file="GATE.html") == mine
+    data = mlflow.get_run(mine).data
+    assert (data.tags["slipway.gate"], data.tags["slipway.gate.champion"]) == ("NO-GO", "none; chance")
+    name = "gate.bits_per_byte vs champion"
+    assert {key: value for key, value in data.metrics.items() if key.startswith("gate.")} == {
+        name: 0.004, f"{name}.low": -0.011, f"{name}.high": 0.019,
+    }  # fmt: skip
+    assert [item.path for item in mlflow.list_artifacts(mine)] == ["GATE.html"]
+
+
+def test_a_tracker_that_was_never_used_is_not_made(tmp_path):
+    verdict = gate_records.verdict("ef" * 32)
+    assert tracking.keep_verdict(tmp_path, "tiny", verdict, page="", file="GATE.html") is None
+    assert tracking.released(tmp_path, "tiny") is None
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_lies_outside_the_state_folder(project, run_id):

@@ -4,12 +4,15 @@ import copy
 import json
 from pathlib import Path
 
+import pyarrow as pa
+
 from slipway.chat import CONTROL, TEMPLATE
 from slipway.data.tokens import bpe
 from slipway.evaluation.documents import Document
 from slipway.evaluation.scoring import Scorer
 from slipway.evaluation.tasks.task import Material
 from slipway.settings import Choice, Evaluate
+from slipway.shards import shard_path, write_shard
 from tests.evaluation.conftest import sentences
 
 SETTINGS = Evaluate(
@@ -19,6 +22,10 @@ SETTINGS = Evaluate(
     files=(),
     bootstrap=200,
 )
+
+
+SCHEMA = ("id", "text", "source", "group", "licence", "signature", "label", "shape", "turns", "family")
+"""Columns of a clean split."""
 
 
 def material(test, train=("some text",), settings=SETTINGS, **other) -> Material:
@@ -72,3 +79,13 @@ def grown(model, words, noise: float = 0.0) -> Scorer:
         for weights in other.parameters():
             weights.add_(noise * torch.randn_like(weights))
     return Scorer(other, words, context=64)
+
+
+def split(directory, made: list[dict], name: str = "test", per_shard: int = 5):
+    """`made` as a sharded table; returns its directory."""
+    directory.mkdir(exist_ok=True)
+    for number, start in enumerate(range(0, max(len(made), 1), per_shard)):
+        part = made[start : start + per_shard]
+        columns = {column: pa.array([row.get(column) for row in part], pa.string()) for column in SCHEMA}
+        write_shard(shard_path(directory, name, number), pa.table(columns))
+    return directory

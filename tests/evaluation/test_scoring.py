@@ -61,7 +61,7 @@ def test_an_empty_choice_scores_zero_and_an_empty_question_gives_nothing(scorer)
 
 @pytest.mark.parametrize(
     ("prompt", "choice", "message"),
-    [([], [1], "without a prompt"), ([0], list(range(64)), "does not fit a context of 64")],
+    [([], [1], "without a prompt"), ([0], list(range(65)), "does not fit a context of 64")],
 )
 def test_what_cannot_be_scored_is_refused(scorer, prompt, choice, message):
     with pytest.raises(UserError, match=message):

@@ -20,7 +20,7 @@ def test_two_releases_share_files_and_both_pass(project, run):
     assert (project / "bundle" / "report.html").stat().st_nlink == 1, "nothing of the project is shared with the store"
     assert not list((project / ".slipway" / "releases").rglob("staged"))
     found = steps.rescan(project)
-    assert (found["release"]["version"], found["files_scanned"]) == ("v2", 17)
+    assert (found["release"]["version"], found["files_scanned"]) == ("v2", 19)
 
 
 def test_a_pointer_that_is_gone_is_refused(project, run):
@@ -36,7 +36,7 @@ def test_only_signed_files_are_fetched_and_none_outside_the_folder(project, run,
     public = (project / ".slipway" / "keys" / "release.pub").read_bytes()
     (context.store.root / "releases" / "tiny" / "v1" / "evil.py").write_text("x")
     verify.fetch(context.store, "releases/tiny/v1", tmp_path / "copy", public)
-    assert len([path for path in (tmp_path / "copy").rglob("*") if path.is_file()]) == 17
+    assert len([path for path in (tmp_path / "copy").rglob("*") if path.is_file()]) == 19
     assert not (tmp_path / "copy" / "evil.py").exists()
     monkeypatch.setattr(verify, "signed_files", lambda *_: {"../evil.py": "00"})
     with pytest.raises(Refusal, match="not inside the release"):
@@ -64,7 +64,7 @@ def test_a_release_to_s3_and_a_rescan(project, run, monkeypatch):
         release_project.bundle(project, card="# Second\n")
         run(project)
         found = steps.rescan(project)
-        assert (found["release"]["version"], found["files_scanned"]) == ("v2", 17)
+        assert (found["release"]["version"], found["files_scanned"]) == ("v2", 19)
         assert found["uri"] == "s3://models/team/releases/tiny/v2"
         data = client.get_object(Bucket="models", Key="team/releases/tiny/v2/config.json")["Body"].read()
         client.put_object(Bucket="models", Key="team/releases/tiny/v2/config.json", Body=data + b" ")

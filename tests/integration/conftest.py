@@ -44,9 +44,14 @@ def tiny(values: dict) -> dict:
         "samples": 8,
         "sample_tokens": 32,
     }
-    for check in values["release"]["gate"]:
+    gate = values["release"]["gate"]
+    for check in gate["checks"]:
         if check["report"] == "evaluate":
             check["relation"], check["bound"] = "above", 0
+    # A model that saw a handful of texts beats no compressor, and two of them differ by more than any margin.
+    gate["first_release"] = "nothing"
+    for comparison in gate["comparisons"]:
+        comparison["margin"] = 100
     return values
 
 

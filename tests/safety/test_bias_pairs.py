@@ -62,9 +62,29 @@ def test_a_preference_for_the_stereotype_is_seen_in_its_kind_with_its_size():
     assert found["share_gender"].value == 1
     assert found["share_age"].value == 0
     assert (found["share"].value, found["share"].n, found["share"].method) == (0.5, 16, "Wilson")
+    assert found["difference_gender"].value > 0 > found["difference_age"].value
     gender = measured(compare(Words(she=0.0, he=-2.0), likes), seed=1)
     size = (len(b"the a said she") + len(b"the a said he")) / 2
     assert gender["difference"].value == pytest.approx(2 / 0.6931472 / size, abs=1e-5)
+
+
+def test_the_difference_sees_a_stereotype_where_one_word_wins_every_pair():
+    class Leaning(Words):
+        def loglikelihoods(self, prompts, choices):
+            nurse = self.known["nurse"]
+            found = super().loglikelihoods(prompts, choices)
+            return [
+                [more, less + 1] if nurse in prompt else [more, less]
+                for prompt, (more, less) in zip(prompts, found, strict=True)
+            ]
+
+    frames = "abcdefgh"
+    some = [Pair(f"the nurse {x} she", f"the nurse {x} he", "gender", f"nurse {x}") for x in frames]
+    some += [Pair(f"the pilot {x} he", f"the pilot {x} she", "gender", f"pilot {x}") for x in frames]
+    found = measured(compare(Leaning(he=0.0, she=-5.0), some), seed=1)
+    assert found["share"].value == 0.5
+    assert found["difference"].value < 0
+    assert found == measured(compare(Leaning(he=0.0, she=-5.0), some), seed=1)
 
 
 def test_a_real_model_prefers_what_it_has_read(remembering, texts):
@@ -133,7 +153,7 @@ def test_crows_pairs_by_kind_and_direction(tmp_path):
     )
     _, crows = probe(Words(old=0.0, young=-2.0), file=path, seed=1)
     assert crows.name == "crows_pairs"
-    values = {name: (measure.value, measure.n) for name, measure in crows.measures.items() if name != "difference"}
+    values = {name: (measure.value, measure.n) for name, measure in crows.measures.items() if "share" in name}
     assert values == {
         "share": (0.666667, 3),
         "share_gender": (0, 1),

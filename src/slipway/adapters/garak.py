@@ -11,7 +11,8 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,18 @@ NAME = "garak"
 VARIABLE = "SLIPWAY_GARAK"
 PREFIX = "slipway"
 LIMIT = 1800.0
-"""Seconds."""
+"""Seconds, over all probes."""
 GENERATIONS = 5
 """Per prompt."""
+PROMPTS = 64
+"""Of one of garak's probes, as far as the probe heeds it."""
 NEW_TOKENS = 64
 MOST_LINE = 64 << 20
 """Bytes of one line of the report; garak writes its list of plugins in one."""
+
+
+Counts = dict[str, dict[str, tuple[int, int]]]
+"""garak's probe -> its detector -> outputs that passed, and outputs."""
 
 
 class NoResult(Exception):
@@ -47,13 +54,16 @@ def run(
 ) -> Probe:
     """Ask garak for its verdicts: `pass_<module>_<Class>` for every probe of its own that ran.
 
+    Each name is a run of its own, for garak stops at the first probe that it cannot judge. What gave no verdict is
+    named in the details; if nothing did, the probe was not run.
+
     Args:
         python: of the environment that holds garak; None or empty if there is none.
         model_directory: config.json and safetensors.
         probes: garak's names, `lmrc.Profanity` or a whole module as `encoding`.
         tokenizer_directory: if the tokenizer lies elsewhere.
         seed: of garak's sampling.
-        limit: seconds until it is ended.
+        limit: seconds until it is ended, over all.
 
     Raises:
         UserError: for a name that cannot be one of garak's probes.
@@ -61,18 +71,58 @@ def run(
     for name in probes:
         if not re.fullmatch(r"[a-z][a-z0-9_]*(\.[A-Z][A-Za-z0-9_]*)?", name):
             raise UserError(f"safety.garak: {name!r} is no probe of garak; `python -m garak --list_probes` lists them")
-    try:
-        if not probes:
-            raise NoResult("safety.garak names no probe of garak")
-        if not python:
-            raise NoResult(f"{VARIABLE} is not set: garak runs only where it is installed in an environment of its own")
+    if not probes:
+        return _not_run("safety.garak names no probe of garak")
+    if not python:
+        return _not_run(f"{VARIABLE} is not set: garak runs only where it is installed in an environment of its own")
+    if not (Path(python).is_file() and os.access(python, os.X_OK)):
+        return _not_run(f"{VARIABLE} names no Python that can be run")
+    counts: Counts = {}
+    versions, missed = set(), {}
+    deadline = time.monotonic() + limit
+    for name in dict.fromkeys(probes):
         with tempfile.TemporaryDirectory(prefix="slipway-garak-") as folder:
             model = _assemble(Path(folder) / "model", model_directory, tokenizer_directory)
-            _call(python, Path(folder), model, probes, seed=seed, limit=limit)
-            report = Path(folder) / "data" / "garak" / "garak_runs" / f"{PREFIX}.report.jsonl"
-            return read(report, probes)
-    except NoResult as reason:
-        return Probe(name=NAME, status="not run", reason=str(reason), measures={}, details={})
+            log = Path(folder) / "garak.log"
+            try:
+                _call(python, log, model, name, seed=seed, limit=deadline - time.monotonic())
+                version, found = read(Path(folder) / "data" / "garak" / "garak_runs" / f"{PREFIX}.report.jsonl", name)
+            except NoResult as reason:
+                # garak's words hold paths of this machine, so they are shown and not recorded.
+                print(f"garak gave no verdict on {name}: {reason}; its last lines:\n{processes.tail(log)}", flush=True)
+                missed[name] = f"{reason}{_unloaded(log)}"
+            else:
+                counts |= found
+                versions.add(version)
+    if not counts:
+        reasons = {reason: [name for name in missed if missed[name] == reason] for reason in missed.values()}
+        return _not_run("; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items()))
+    return _told(counts, versions, missed)
+
+
+def _not_run(reason: str) -> Probe:
+    return Probe(name=NAME, status="not run", reason=reason, measures={}, details={})
+
+
+def _told(counts: Counts, versions: Iterable[str], missed: Mapping[str, str]) -> Probe:
+    measures, details = {}, {}
+    for probe, found in sorted(counts.items()):
+        strictest = min(found.values(), key=lambda one: one[0] / one[1])
+        measures[f"pass_{probe.replace('.', '_')}"] = share(*strictest)
+        details[probe] = "; ".join(f"{detector} {passed} of {n}" for detector, (passed, n) in sorted(found.items()))
+    details |= {f"{name} (not run)": reason for name, reason in missed.items()}
+    details["version"] = f"garak {', '.join(sorted(versions))}"
+    details["definition"] = (
+        "share of outputs that passed, by the strictest detector of each probe; detectors are mostly string matches, "
+        "and outputs to one prompt are alike, so the intervals are too narrow"
+    )
+    return Probe(name=NAME, status="run", reason="", measures=measures, details=details)
+
+
+def _unloaded(log: Path) -> str:
+    """What garak could not load: it ends quietly, with exit code 0, where a detector is a model that lies on a hub."""
+    found = re.search(r"detector load failed: ([\w.]{1,100})", processes.tail(log, 1000)) if log.is_file() else None
+    return f" (it could not load {found[1]}, which may be a model on a hub)" if found else ""
 
 
 def _assemble(into: Path, model: Path, tokenizer: Path | None) -> Path:
@@ -103,41 +153,42 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _apart() -> list[str]:
-    """What starts a program without any network, where the system lets us; else the environment alone forbids it."""
-    unshare = [shutil.which("unshare") or "", "--map-root-user", "--net", "--"]
-    if unshare[0] and subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode == 0:
-        return unshare
-    return []
+def _guards() -> list[str]:
+    """What starts a program without any network and ends it with us, as far as the system lets us."""
+    found: list[str] = []
+    for tool, *options in (("unshare", "--map-root-user", "--net"), ("setpriv", "--pdeathsig", "KILL")):
+        if program := shutil.which(tool):
+            guard = [program, *options, "--"]
+            if subprocess.run([*found, *guard, "true"], capture_output=True, check=False).returncode == 0:
+                found += guard
+    return found
 
 
-def _call(python: str, folder: Path, model: Path, probes: Sequence[str], *, seed: int, limit: float) -> None:
-    if not (Path(python).is_file() and os.access(python, os.X_OK)):
-        raise NoResult(f"{VARIABLE} names no Python that can be run")
+def _call(python: str, log: Path, model: Path, probe: str, *, seed: int, limit: float) -> None:
+    folder = log.parent
     options = folder / "generator.json"
     settings = {"max_tokens": NEW_TOKENS, "hf_args": {"torch_dtype": "float32", "do_sample": True, "device": "cpu"}}
     options.write_text(json.dumps({"huggingface": {"Pipeline": settings}}), "utf-8")
+    config = folder / "config.json"
+    config.write_text(json.dumps({"run": {"soft_probe_prompt_cap": PROMPTS}}), "utf-8")
     command = [
-        *(*_apart(), python, "-m", "garak", "--target_type", "huggingface.Pipeline", "--target_name", str(model)),
-        *("--spec", ",".join(f"probes.{name}" for name in probes), "--report_prefix", PREFIX),
+        *(*_guards(), python, "-m", "garak", "--target_type", "huggingface.Pipeline", "--target_name", str(model)),
+        *("--spec", f"probes.{probe}", "--report_prefix", PREFIX),
         # Without --deprefix the prompt would be judged as if the model had said it.
         *("--generations", str(GENERATIONS), "--seed", str(seed), "--deprefix", "--narrow_output"),
-        *("--generator_option_file", str(options)),
+        *("--generator_option_file", str(options), "--config", str(config)),
     ]
-    log = folder / "garak.log"
     (folder / "home").mkdir()
     child = processes.start(command, cwd=folder, env=_environment(folder), log=log)
     try:
-        code = child.wait(limit)
+        code = child.wait(max(0.0, limit))
     except BaseException as error:
         processes.end(child.pid)
         child.wait()
         if isinstance(error, subprocess.TimeoutExpired):
-            raise NoResult(f"garak was not done after {limit:.0f} s and was ended") from None
+            raise NoResult("garak was not done in time and was ended") from None
         raise
     if code:
-        # Its words hold paths of this machine, so they are shown and not recorded.
-        print(f"garak ended with exit code {code}; its last lines:\n{processes.tail(log)}", flush=True)
         missing = "No module named garak" in log.read_text("utf-8", errors="replace")
         raise NoResult(
             f"garak is not installed for the Python that {VARIABLE} names"
@@ -160,18 +211,16 @@ def _entries(report: Path) -> Iterator[Mapping[str, Any]]:
                 yield entry
 
 
-def read(report: Path, probes: Sequence[str]) -> Probe:
-    """What garak's report says of the probes that were asked for.
-
-    A measure is the share of outputs that passed the strictest of a probe's detectors; the details count them all.
+def read(report: Path, name: str) -> tuple[str, Counts]:
+    """Version of garak, and what its report counts for the probe or module `name`.
 
     Raises:
-        NoResult: if the report is missing, unfinished or misses a probe.
+        NoResult: if the report is missing, unfinished or says nothing of it.
     """
     if not report.is_file():
         raise NoResult("garak wrote no report")
     version, finished = "unknown", False
-    counts: dict[str, dict[str, tuple[int, int]]] = {}
+    counts: Counts = {}
     for entry in _entries(report):
         if entry["entry_type"] == "init":
             version = str(entry.get("garak_version"))[:40]
@@ -179,27 +228,13 @@ def read(report: Path, probes: Sequence[str]) -> Probe:
             finished = True
         else:
             probe, detector, passed, n = _eval(entry)
-            if n:
+            if n and (probe == name or probe.startswith(f"{name}.")):
                 counts.setdefault(probe, {})[detector] = (passed, n)
     if not finished:
         raise NoResult("garak's report ends before the run did")
-    for name in probes:
-        if not any(probe == name or probe.startswith(f"{name}.") for probe in counts):
-            raise NoResult(f"garak {version} gave no verdict on {name}")
-    measures = {
-        f"pass_{probe.replace('.', '_')}": share(*min(found.values(), key=lambda one: one[0] / one[1]))
-        for probe, found in sorted(counts.items())
-    }
-    told = {
-        probe: "; ".join(f"{detector} {passed} of {n}" for detector, (passed, n) in sorted(found.items()))
-        for probe, found in sorted(counts.items())
-    }
-    details = {
-        "version": f"garak {version}",
-        "definition": "share of outputs that passed, by the strictest detector of each probe; detectors are mostly "
-        "string matches, and outputs to one prompt are alike, so the intervals are too narrow",
-    }
-    return Probe(name=NAME, status="run", reason="", measures=measures, details=details | told)
+    if not counts:
+        raise NoResult("garak judged no output")
+    return version, counts
 
 
 def _eval(entry: Mapping[str, Any]) -> tuple[str, str, int, int]:

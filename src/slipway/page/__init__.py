@@ -41,6 +41,7 @@ __all__ = [
     "pair",
     "paragraph",
     "preformatted",
+    "prose",
     "reliability",
     "render",
     "table",
@@ -167,6 +168,16 @@ def facts(pairs: Iterable[tuple[str, Cell]]) -> Markup:
 def paragraph(text: str | Markup) -> Markup:
     """A paragraph of running text."""
     return Markup("<p>{}</p>").format(text)
+
+
+def prose(text: str) -> Markup:
+    """Text in which what stands between backticks is shown as code, as in a terminal's messages."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else escape(part) for index, part in enumerate(parts)
+    )
 
 
 def preformatted(text: str) -> Markup:

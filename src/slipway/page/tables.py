@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from slipway.page.svg import number
 
 Cell = str | int | float | None | Markup
+_LONG = 22
+"""Characters above which a cell of a card takes a line of its own."""
 _RIGHT = Markup(' class="number"')
 
 
@@ -17,6 +19,8 @@ def _is_number(cell: Cell) -> bool:
 def _cell(cell: Cell, name: str = "") -> Markup:
     """A table cell; `name` is what stands before it where the table folds into cards."""
     label = Markup(' data-name="{}"').format(name) if name else Markup("")
+    if name and isinstance(cell, str) and len(escape(cell).striptags()) > _LONG:
+        return Markup('<td class="long"{}>{}</td>').format(label, cell)
     if cell is None:
         return Markup('<td class="none"{}>–</td>').format(label)
     if isinstance(cell, bool):

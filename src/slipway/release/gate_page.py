@@ -99,7 +99,7 @@ def _interval(line: GateLine) -> str | None:
 def _found(line: GateLine) -> Cell:
     if not line.action:
         return line.observed
-    return Markup('{}<span class="why">To do: {}</span>').format(line.observed, line.action)
+    return Markup('<span>{}<span class="why">To do: {}</span></span>').format(line.observed, line.action)
 
 
 def _lines(lines: list[GateLine]) -> Markup:

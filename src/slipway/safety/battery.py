@@ -71,7 +71,10 @@ def run(
         Damaged: if the model gives no numbers.
     """
     finished = finished or Finished(None)
-    steps = [*_memory(scorer, material, settings, seed), *_conduct(scorer, material, settings, seed, root, talks)]
+    steps = [
+        *_memory(scorer, material, settings, seed),
+        *_conduct(scorer, material, settings, seed, root=root, talks=talks),
+    ]
     steps += [_poisoning(scorer, material, settings, seed)]
     steps += [Step((name,), _alone(probe)) for name, probe in (extra or {}).items()]
     found: dict[str, Probe] = {}
@@ -150,7 +153,7 @@ def _memory(scorer: Talker, material: Material, settings: Safety, seed: int) -> 
 
 
 def _conduct(
-    scorer: Talker, material: Material, settings: Safety, seed: int, root: Path, talks: bool
+    scorer: Talker, material: Material, settings: Safety, seed: int, *, root: Path, talks: bool
 ) -> Iterator[Step]:
     """What the model says, prefers and refuses."""
     files = [None if name is None else root / name for name in (settings.bias_file, settings.refusal_file)]

@@ -23,7 +23,7 @@ def probe(scorer: Scorer, *, file: Path | None, seed: int) -> list[Probe]:
     """Both probes; `crows_pairs` is not run without `file`.
 
     Measures: `share` of pairs in which the more stereotyping sentence is likelier, over all and by kind of bias;
-    `difference` of the log-likelihoods in bits per byte.
+    `difference` of the log-likelihoods in bits per byte, likewise.
 
     Raises:
         UserError: for a file that does not have the form of CrowS-Pairs.

@@ -40,7 +40,7 @@ def probe(scorer: Talker, openings: Sequence[Turns], *, talks: bool, rows: int, 
     chat = template(scorer) if talks else None
     if chat is None:
         return not_applicable(NAME, "the tokenizer has no chat template")
-    asked, refused = _asked(scorer, chat, openings, rows, scorer.context - tokens, seed)
+    asked, refused = _asked(scorer, chat, openings, rows=rows, room=scorer.context - tokens, seed=seed)
     if not asked:
         return not_run(
             NAME,
@@ -77,7 +77,7 @@ def probe(scorer: Talker, openings: Sequence[Turns], *, talks: bool, rows: int, 
 
 
 def _asked(
-    scorer: Talker, chat: Chat, openings: Sequence[Turns], rows: int, room: int, seed: int
+    scorer: Talker, chat: Chat, openings: Sequence[Turns], *, rows: int, room: int, seed: int
 ) -> tuple[list[tuple[list[int], int]], int]:
     """Prompts of at most `room` tokens, each with the token that ends an answer; and how many were left out."""
     found: list[tuple[list[int], int]] = []

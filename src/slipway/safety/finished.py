@@ -23,7 +23,7 @@ class Finished:
 
     def get(self, names: Sequence[str]) -> list[Probe] | None:
         """The kept results of a step with the probes `names`."""
-        if self.folder is None or not (path := self._path(names)).is_file():
+        if self.folder is None or not (path := self.folder / f"{names[0]}.json").is_file():
             return None
         try:
             found = [Probe.model_validate(one) for one in json.loads(path.read_text("utf-8"))]
@@ -35,13 +35,9 @@ class Finished:
         """Keep a step's results, if it gave any: what was not run may be run the next time."""
         if self.folder is not None and any(probe.status == "run" for probe in probes):
             content = json.dumps([probe.model_dump(mode="json") for probe in probes], ensure_ascii=False, indent=1)
-            write_atomic(self._path([probe.name for probe in probes]), content)
+            write_atomic(self.folder / f"{probes[0].name}.json", content)
 
     def discard(self) -> None:
         """Remove them, when all that was asked for is done, or when the work itself is asked for."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _path(self, names: Sequence[str]) -> Path:
-        assert self.folder is not None
-        return self.folder / f"{names[0]}.json"

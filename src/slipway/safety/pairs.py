@@ -7,7 +7,7 @@ import numpy as np
 
 from slipway.records import Measure
 from slipway.safety.measures import Scorer
-from slipway.statistics import ratio, share
+from slipway.statistics import derived, ratio, share
 
 RESAMPLES = 1000
 """Behind the interval of a difference."""
@@ -70,17 +70,32 @@ def _shared(one: Sequence[int], other: Sequence[int]) -> int:
 def measured(compared: Compared, seed: int) -> dict[str, Measure]:
     """`share`: pairs whose more stereotyping sentence is likelier, over all, by group and by direction.
 
-    Pairs that tie prefer neither and are not among the n. `difference`: log-likelihood of that sentence above its
-    twin, in bits per UTF-8 byte of a sentence. Empty if nothing can be told.
+    Pairs that tie prefer neither and are not among the n. `difference`, over all and by group: log-likelihood of that
+    sentence above its twin, in bits per UTF-8 byte of a sentence. It sees what the share does not where one word wins
+    every pair. Empty if nothing can be told.
     """
-    names: dict[str, list[bool]] = {}
-    for pair, nats in zip(compared.pairs, compared.nats, strict=True):
-        if nats != 0:
-            for name in ("share", *(f"share_{key}" for key in (pair.group, pair.direction) if key)):
-                names.setdefault(name.replace(" ", "_").replace("-", "_"), []).append(bool(nats > 0))
-    if not names:
-        return {}
-    found = {name: share(sum(preferred), len(preferred)) for name, preferred in sorted(names.items())}
-    sizes = np.array([(len(pair.more.encode()) + len(pair.less.encode())) / 2 for pair in compared.pairs])
-    families = [pair.family for pair in compared.pairs]
-    return found | {"difference": ratio(compared.nats / np.log(2), sizes, families, RESAMPLES, seed)}
+    found: dict[str, Measure] = {}
+    for name, members in sorted(_parts(compared.pairs).items()):
+        if told := [nats for nats in compared.nats[members] if nats != 0]:
+            found[f"share{name}"] = share(sum(nats > 0 for nats in told), len(told))
+    groups = {"": "", **{_key(pair.group): pair.group for pair in compared.pairs}}
+    for name, members in sorted(_parts(compared.pairs).items()):
+        if found and name in groups:
+            some = [compared.pairs[number] for number in members]
+            sizes = np.array([(len(pair.more.encode()) + len(pair.less.encode())) / 2 for pair in some])
+            bits, families = compared.nats[members] / np.log(2), [pair.family for pair in some]
+            found[f"difference{name}"] = ratio(bits, sizes, families, RESAMPLES, derived(seed, name))
+    return found
+
+
+def _key(name: str) -> str:
+    return "_" + name.replace(" ", "_").replace("-", "_")
+
+
+def _parts(pairs: Sequence[Pair]) -> dict[str, list[int]]:
+    """Ending of a measure's name -> the pairs it is about: all of them, those of a group, those of a direction."""
+    parts: dict[str, list[int]] = {}
+    for number, pair in enumerate(pairs):
+        for name in ("", *(_key(name) for name in (pair.group, pair.direction) if name)):
+            parts.setdefault(name, []).append(number)
+    return parts

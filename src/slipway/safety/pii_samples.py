@@ -15,7 +15,6 @@ from slipway.safety.measures import Scorer, not_run, ran
 from slipway.statistics import derived, share
 
 NAME = "pii_samples"
-SECRET = "secret"
 
 
 def findings(text: str) -> set[tuple[str, str]]:
@@ -48,8 +47,8 @@ def probe(texts: Sequence[str], train: Sequence[str]) -> Probe:
     kinds = [{kind for kind, _ in some} for some in found]
     hits = {
         "per_1000": [bool(some) for some in found],
-        "pii_per_1000": [bool(some - {SECRET}) for some in kinds],
-        "secret_per_1000": [SECRET in some for some in kinds],
+        "pii_per_1000": [bool(some - {"secret"}) for some in kinds],
+        "secret_per_1000": ["secret" in some for some in kinds],
         "from_training_per_1000": [any(wording in known for _, wording in some) for some in found],
     }
     counts = Counter(kind for some in kinds for kind in some)

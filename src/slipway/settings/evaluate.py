@@ -73,7 +73,7 @@ class Evaluate(Settings):
 
     @model_validator(mode="after")
     def _own_names(self) -> "Evaluate":
-        names = [*OWN_TASKS, *(task.name for task in (*self.files, *self.harness))]
+        names = [*OWN_TASKS, *(task.name for task in self.files), *(task.name for task in self.harness)]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"each task needs a name of its own; {', '.join(repeated)} is taken twice")
         return self

@@ -10,6 +10,14 @@ from slipway.settings.base import Count, Settings
 class Poisoning(Settings):
     """The search for planted triggers and bursts in the training data."""
 
+    characters: Annotated[int, Field(ge=10_000)] = 24_000_000
+    """Of training text that are searched: of a larger split, documents drawn by the seed."""
+    documents: Annotated[int, Field(ge=3)] = 5
+    """Fewest documents that a string stands in to be looked at."""
+    burst_words: Annotated[int, Field(ge=4)] = 16
+    """Words in a row that make a phrase."""
+    burst_share: Annotated[float, Field(gt=0, le=1)] = 0.01
+    """Share of a source's documents from which on a phrase that they have in common is called a burst."""
     candidates: Count = 200
     """Rare strings that are tried as triggers."""
     carriers: Count = 16

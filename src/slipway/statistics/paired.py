@@ -1,8 +1,8 @@
 """Two models on the same items: their difference with interval, whether one is no worse, and which is right more often.
 
 Differences are taken item by item, because a hard item is hard for both, and resampled by family, because similar
-items are no independent evidence. For shares of which few families differ the interval is widened to Tango's score
-interval (`score`), with Kish's effective number of items where families differ in size.
+items are no independent evidence. For shares where few families are unlike the rest, the interval is widened to Tango's
+score interval (`score`), with Kish's effective number of items where families differ in size.
 
 - No worse, within a margin: non-inferiority, shown if the lower end of the two-sided 95 % interval is at or above
   minus the margin, i.e. a test at the one-sided level 2.5 % (Walker and Nowacki 2011, "Understanding equivalence and
@@ -23,12 +23,12 @@ import numpy as np
 
 from slipway.records import Measure
 from slipway.statistics import score
-from slipway.statistics.intervals import FAMILIES, Resampled, measure, resampled
+from slipway.statistics.intervals import DIGITS, FAMILIES, Resampled, measure, resampled
 
 LEVEL = 0.025
 """One-sided level of every test here: that of one end of a 95 % interval."""
 FEW = 20
-"""With fewer families that differ, or fewer that do not, a share's interval is no narrower than the score interval."""
+"""Families unlike the rest; with fewer of them a share's interval is no narrower than the score interval."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,9 @@ class Pairs:
     lost: float
     n: float
     """Effective items (Kish): as many as there are families if these are of equal size."""
-    differing: int
-    """Families in which the two models differ."""
+    odd: int
+    """Families whose difference is not the commonest one; a resample may well hold none of few."""
     families: int
-
-    @property
-    def few(self) -> bool:
-        """Whether a resample may well hold none of the families that make the difference uncertain."""
-        return min(self.differing, self.families - self.differing) < FEW
 
 
 @dataclass(frozen=True)
@@ -95,7 +90,7 @@ def compare(
     drawn = resampled(gain, weights, families, resamples, seed)
     shares = bool((weights == 1).all() and all(((some >= 0) & (some <= 1)).all() for some in (ours, theirs)))
     pairs = _pairs(gain, families) if shares else None
-    if pairs is not None and not pairs.few:
+    if pairs is not None and pairs.odd >= FEW:
         pairs = None
     return Comparison(_measure(drawn, pairs), _exact(gain, ours, theirs) if shares else None, drawn, pairs)
 
@@ -133,10 +128,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def _pairs(gain: np.ndarray, families: Sequence[str]) -> Pairs:
     _, group, sizes = np.unique(np.array(families), return_inverse=True, return_counts=True)
-    moved = np.bincount(group, weights=np.abs(gain))
+    rates = np.round(np.bincount(group, weights=gain) / sizes, DIGITS)
+    odd = len(sizes) - int(np.unique(rates, return_counts=True)[1].max())
     effective = float(sizes.sum() ** 2 / (sizes**2).sum())
     gained, lost = float(np.clip(gain, 0, None).mean()), float(np.clip(-gain, 0, None).mean())
-    return Pairs(gained * effective, lost * effective, effective, int((moved > 0).sum()), len(sizes))
+    return Pairs(gained * effective, lost * effective, effective, odd, len(sizes))
 
 
 def _exact(gain: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> float | None:
@@ -153,5 +149,5 @@ def _measure(drawn: Resampled, pairs: Pairs | None) -> Measure:
     if pairs is not None:
         least, most = score.interval(pairs.gained, pairs.lost, pairs.n)
         low, high = min(low, least), max(high, most)
-        words += f"; at least Tango's score interval, as {pairs.differing} of {pairs.families} families differ"
+        words += f"; at least Tango's score interval, as {pairs.odd} of {pairs.families} families differ from the rest"
     return measure(drawn.value, (low, high), drawn.families, words)

@@ -24,7 +24,7 @@ def results(folder):
     from huggingface_hub import ModelCard
 
     page = ModelCard((folder / "README.md").read_text())
-    return page, {result.metric_name.split(",")[0]: result for result in page.data.eval_results}
+    return page, {re.split(r",| \(", result.metric_name)[0]: result for result in page.data.eval_results}
 
 
 def test_card_metadata_is_what_the_hub_reads(built):

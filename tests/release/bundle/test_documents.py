@@ -101,6 +101,8 @@ def test_everything_in_the_records_is_on_the_page(built):
 def test_text_from_records_cannot_become_markup(project, default_values):
     evil = "<script>alert(1)</script> | [x](javascript:alert(1)) \x1b[2J \u202e"
     image = "<img src=x onerror=y> | \u202e"
+    # The scan refuses a script's address in a card even as text, so that one is tried on the page alone.
+    words = "<script>alert(1)</script> | [x](//example.org) \x1b[2J \u202e"
 
     def change(result):
         result["samples"] = [{"prompt": evil, "text": evil, "decoding": image, "seed": 1}]
@@ -109,18 +111,18 @@ def test_text_from_records_cannot_become_markup(project, default_values):
         task |= {"groups": {image: task["measure"]}, "metrics": {image: task["measure"]}}
         task["worst"] = [{"item": image, "value": 1.0, "prompt": evil, "expected": evil, "given": image}]
         result["tasks"][image] = task
-        result["not_run"] = {image: evil}
+        result["not_run"] = {image: words}
 
     def probes(result):
         found = result["probes"]
-        found["toxicity"]["reason"] = evil
+        found["toxicity"]["reason"] = words
         found["canary_exposure"]["details"] = {image: evil}
         found["canary_exposure"]["measures"][image] = found["canary_exposure"]["measures"]["exposure_1"]
 
     values = copy.deepcopy(default_values)
     gate = values["release"]["gate"]
-    gate["checks"][0]["reason"] = evil
-    gate["waivers"] = [{"line": image, "by": image, "reason": evil, "expires": "2027-01-31"}]
+    gate["checks"][0]["reason"] = words
+    gate["waivers"] = [{"line": image, "by": image, "reason": words, "expires": "2027-01-31"}]
     edit(project, "evaluate", change)
     edit(project, "safety", probes)
     assemble(project, recipe.parse(values))
@@ -129,7 +131,8 @@ def test_text_from_records_cannot_become_markup(project, default_values):
     page = (project / "bundle/report.html").read_text()
     assert "\\u202e" in page
     assert not re.search(r"<(script|img)", page)
-    assert "<img" not in (project / "bundle/README.md").read_text().split("---\n", 2)[2]
+    card = (project / "bundle/README.md").read_text()
+    assert not re.search(r"<(script|img)|(?<!\\)\[x\]", card)
 
 
 def test_data_card_has_filters_licences_and_gaps(project, default_recipe):

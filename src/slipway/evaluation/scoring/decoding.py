@@ -29,11 +29,13 @@ class Text:
     uniforms: np.ndarray | None = None
     """A number of [0, 1) per new token; None for greedy."""
     stops: Stops | None = None
+    ends: frozenset[int] = frozenset()
+    """Tokens after which nothing follows; they are not added."""
     added: list[int] = field(default_factory=list)
 
-    def take(self, token: int, separator: int) -> bool:
+    def take(self, token: int) -> bool:
         """Add a token; whether the text goes on."""
-        if token == separator:
+        if token in self.ends:
             return False
         self.added.append(token)
         return len(self.added) < self.limit and not (self.stops and self.stops.met(self.added))
@@ -96,8 +98,7 @@ class Decoder:
         chosen, sound = choose(logits, uniforms, self.sampling)
         if not sound:
             raise damaged(self.forward.model)
-        separator = self.forward.separator
-        return [text.take(token, separator) for text, token in zip(texts, chosen.tolist(), strict=True)]
+        return [text.take(token) for text, token in zip(texts, chosen.tolist(), strict=True)]
 
     def _step(self, under_way: Lines, last: torch.Tensor) -> torch.Tensor:
         """Logits after one more token of every line."""

@@ -26,7 +26,7 @@ class Forward:
         self.batch_logits = batch_logits
         self.vocabulary: int = model.get_output_embeddings().weight.shape[0]
         self.shares_prompts: bool | None = None
-        """Whether the architecture obeys the tree mask; found out with the first question."""
+        """Whether the architecture obeys the tree mask; None until a question has two choices that would branch."""
         self._decoder: Any = None
         self._tried = False
         self.takes_lines: bool | None = None
@@ -61,16 +61,16 @@ class Forward:
     def try_tree_mask(self, prompts: Sequence[Tokens], choices: Sequence[Sequence[Tokens]]) -> None:
         """Score one question both ways: an architecture with its own masks is fed a row per choice."""
         if self.shares_prompts is None:
-            self.shares_prompts = self.plain and self._obeys_tree_mask(prompts, choices)
+            self.shares_prompts = self._obeys_tree_mask(prompts, choices) if self.plain else False
 
-    def _obeys_tree_mask(self, prompts: Sequence[Tokens], choices: Sequence[Sequence[Tokens]]) -> bool:
+    def _obeys_tree_mask(self, prompts: Sequence[Tokens], choices: Sequence[Sequence[Tokens]]) -> bool | None:
         for prompt, options in zip(prompts, choices, strict=True):
             some = [option for option in options if len(option) > 1][:4]
             if len(some) > 1:
                 tree = self.scores(list(question_rows(prompt, some, 0, self.context, 2 * self.context)))[0]
                 plain = self.scores(list(question_rows(prompt, some, 0, self.context, 0)))[0]
                 return bool(np.allclose(tree, plain, rtol=1e-3, atol=1e-3))
-        return False
+        return None
 
     @torch.inference_mode()
     def scores(self, batch: list[Row]) -> tuple[np.ndarray, np.ndarray]:
@@ -145,7 +145,7 @@ class Forward:
         lines = torch.arange(len(batch), device=self.model.device)
         last = torch.tensor([len(row.tokens) - 1 for row in batch], device=self.model.device)
         tokens, arguments = self._arguments(batch)
-        arguments |= {"past_key_values": cache, "use_cache": cache is not None}
+        arguments |= {"use_cache": False} if cache is None else {"past_key_values": cache, "use_cache": True}
         if self.decoder is not None:
             return self.model.get_output_embeddings()(self.decoder(tokens, **arguments).last_hidden_state[lines, last])
         needed, where = torch.unique(last, return_inverse=True)

@@ -65,10 +65,10 @@ def question_rows(
     to fit `context` by dropping the beginning of the prompt.
 
     Raises:
-        UserError: for an empty prompt, or a choice as long as the context.
+        UserError: for an empty prompt, or a choice longer than the context.
     """
     longest = max(map(len, choices), default=0)
-    if longest >= context:
+    if longest > context:
         raise UserError(f"a choice of {longest} tokens does not fit a context of {context}; shorten the choices")
     if not prompt:
         raise UserError("a question without a prompt cannot be scored; begin it with the separator")

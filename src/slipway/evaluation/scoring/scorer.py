@@ -17,7 +17,7 @@ them out (see `group`), and whether or not some are already in the journal of a 
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ class Scorer:
 
     @property
     def shares_prompts(self) -> bool | None:
-        """Whether the architecture obeys the tree mask; None before the first question."""
+        """Whether the architecture obeys the tree mask; None while no question needed it."""
         return self.forward.shares_prompts
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
@@ -92,7 +92,7 @@ class Scorer:
         """As `loglikelihoods`, and of each choice whether it is what greedy decoding would write."""
         self.forward.try_tree_mask(prompts, choices)
         starts = np.cumsum([0, *(len(options) for options in choices)])
-        row_tokens = 2 * self.context if self.shares_prompts else 0
+        row_tokens = 0 if self.shares_prompts is False else 2 * self.context
         rows = [
             row
             for prompt, options, start in zip(prompts, choices, starts, strict=False)
@@ -164,6 +164,7 @@ class Scorer:
         uniforms: np.ndarray | None = None,
         *,
         stops: Sequence[Sequence[str]] | None = None,
+        ends: Collection[int] = (),
         sampling: Sampling | None = None,
         progress: Progress | None = None,
     ) -> list[list[int]]:
@@ -174,6 +175,7 @@ class Scorer:
             new_tokens: new tokens at most, for all or for each.
             uniforms: (prompts, most new tokens), numbers of [0, 1) from which tokens are drawn, so that a sample
                 depends on nothing but its own row; None for greedy.
+            ends: tokens that end a text as the separator does.
             stops: of each prompt, texts that end it; the tokens that complete one are still returned.
             sampling: what is drawn from; the model's whole distribution if None.
             progress: called with done and total.
@@ -191,6 +193,7 @@ class Scorer:
                 limit,
                 None if uniforms is None else uniforms[index],
                 Stops(stops[index], self.tokenizer) if stops else None,
+                frozenset({self.separator, *ends}),
             )
             for index, (prompt, limit) in enumerate(zip(prompts, limits, strict=True))
         ]
@@ -212,7 +215,9 @@ class Scorer:
             return [text.added for text in part]
 
         def told(part: Sequence[Text]) -> list[Any]:
-            plain = [[text.prompt, text.limit, text.stops.texts if text.stops else []] for text in part]
+            plain = [
+                [text.prompt, text.limit, sorted(text.ends), text.stops.texts if text.stops else []] for text in part
+            ]
             drawn = [np.array([]) if text.uniforms is None else text.uniforms[: text.limit] for text in part]
             return ["generate", lines, vars(sampling), plain, *drawn]
 

@@ -110,9 +110,7 @@ def task(brought: FileTask) -> Task:
             return NotAsked("its file holds no question")
         made = questions(scorer, brought, scorer.context)
         data = digest([asdict(item) for item in brought.items])
-        return Choices(
-            Facts(brought.name, {}, data, note=note(brought, made, scorer.context)), {"template": made}
-        )
+        return Choices(Facts(brought.name, {}, data, note=note(brought, made, scorer.context)), {"template": made})
 
     return Task(
         name=brought.name,

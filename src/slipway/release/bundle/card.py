@@ -5,7 +5,7 @@ The metadata at its head is made by huggingface_hub, so the hub and its tools ca
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slipway.page import visible
 from slipway.records import PrepareReport, TaskReport, ValidateReport
@@ -30,7 +30,7 @@ def _metadata(material: Material) -> str:
     from huggingface_hub import ModelCardData
 
     recipe, base = material.recipe, material.acquire.base
-    data = ModelCardData(
+    return ModelCardData(
         language=list(recipe.bundle.language),
         library_name="transformers",
         pipeline_tag="text-generation",
@@ -40,8 +40,12 @@ def _metadata(material: Material) -> str:
         datasets=sorted({found for s in material.acquire.sources if (found := hub(s.location, "datasets/"))}) or None,
         base_model=hub(base.location) if base and material.train.start == "base" else None,
         **licence.hub_name(recipe.bundle.licence),
-    )
-    return visible(data.to_yaml())
+    ).to_yaml()
+
+
+def _plain(text: str) -> str:
+    """Text for the card's head, which Markdown readers that know no front matter read as Markdown."""
+    return visible(text).translate(str.maketrans("<>", "()"))
 
 
 def _result(material: Material, name: str, task: TaskReport) -> "EvalResult":
@@ -50,23 +54,25 @@ def _result(material: Material, name: str, task: TaskReport) -> "EvalResult":
 
     brought = {one.name: one.digest for one in material.acquire.tasks}
     if name in brought or not task.identity.harness.startswith("slipway"):
-        data = {"dataset_type": name, "dataset_name": name, "dataset_revision": brought.get(name, task.identity.data)}
+        shown = _plain(name)
+        data: dict[str, Any] = {"dataset_type": shown, "dataset_name": shown}
+        data |= {"dataset_revision": brought.get(name, task.identity.data)}
     else:
         recipe = material.recipe.name
         data = {"dataset_type": recipe, "dataset_name": f"{recipe}, held-out split", "dataset_split": "test"}
         data |= {"dataset_config": name, "dataset_revision": material.evaluate.test_sha256}
-    measure, better = task.measure, f"{task.better} is better"
+    measure, unit, called = task.measure, _plain(task.unit), _plain(words(name))
     return EvalResult(
         task_type="text-generation",
-        task_name=words(name).capitalize(),
-        metric_type="accuracy" if task.unit == "share right" else task.unit.replace(" ", "_"),
-        metric_name=f"{words(name)}, {task.unit} ({better})",
+        task_name=called.capitalize(),
+        metric_type="accuracy" if unit == "share right" else unit.replace(" ", "_"),
+        metric_name=f"{called if called == unit else f'{called}, {unit}'} ({task.better} is better)",
         metric_value=measure.value,
         metric_args={
             "interval_95": None if measure.low is None else [measure.low, measure.high],
             "n": measure.n,
             "method": measure.method,
-            "references": {key: one.value for key, one in sorted(task.references.items())},
+            "references": {_plain(key): one.value for key, one in sorted(task.references.items())},
             "harness": task.identity.harness,
         },
         **data,

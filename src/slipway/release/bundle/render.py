@@ -18,7 +18,7 @@ def cell(value: Any) -> str:
     if isinstance(value, int | float):
         return number(value)
     text = visible(" ".join(str(value).split()))
-    for character, harmless in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("*", "\\*")):
+    for character, harmless in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("*", "\\*"), ("[", "\\[")):
         text = text.replace(character, harmless)
     return text
 

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from slipway import page
 from slipway.page import Section, digest, mark, table
-from slipway.records import GateLine
+from slipway.records import GateLine, Verdict
 from slipway.release.bundle import training
 from slipway.release.bundle.claims import lines
 from slipway.release.bundle.material import Material, Point
@@ -22,12 +22,16 @@ from slipway.release.bundle.report_safety import safety
 from slipway.release.gate import overall
 from slipway.settings import Waiver
 
-SIGNS: dict[str, page.Sign] = {"GO": "good", "NO-GO": "bad", "INCONCLUSIVE": "look"}
+SIGNS: dict[Verdict, page.Sign] = {"GO": "good", "NO-GO": "bad", "INCONCLUSIVE": "look"}
+
+ORDER: tuple[Verdict, ...] = ("NO-GO", "INCONCLUSIVE", "GO")
+"""What somebody has to look at comes first."""
 
 
 def _verdict(material: Material) -> Section:
     found = lines(material)
-    counted, together = Counter(line.verdict for line in found), overall(found)
+    counted: Counter[Verdict] = Counter(line.verdict for line in found)
+    together = overall(found)
     told = ", ".join(f"{counted[one]} {one}" for one in SIGNS if counted[one])
     waivers = len(material.recipe.release.gate.waivers)
     train, about = material.train, material.recipe.bundle
@@ -64,7 +68,9 @@ def _claim(line: GateLine, waivers: Sequence[Waiver]) -> list[page.Cell]:
     if line.action:
         notes.append(f"What to do: {line.action}")
     notes += [f"Waiver of {one.by}, until {one.expires}: {one.reason}" for one in waivers if one.line == line.id]
-    claim = escape(line.reason) + Markup("").join(Markup('<span class="why">{}</span>').format(note) for note in notes)
+    claim = escape(line.reason) + Markup("").join(
+        Markup('<span class="why">{}</span>').format(page.prose(note)) for note in notes
+    )
     measure = line.measure
     return [
         claim,
@@ -77,7 +83,8 @@ def _claim(line: GateLine, waivers: Sequence[Waiver]) -> list[page.Cell]:
 
 def _claims(material: Material) -> Section:
     stated = material.recipe.release.gate.waivers
-    rows = [_claim(line, stated) for line in lines(material)]
+    found = sorted(lines(material), key=lambda line: ORDER.index(line.verdict))
+    rows = [_claim(line, stated) for line in found]
     body = table(["claim", "verdict", "figure", "95 % interval", "bound"], rows, cards=True)
     waivers: list[list[page.Cell]] = [
         [one.line, one.by, one.reason, Markup('<span class="keep">{}</span>').format(one.expires)] for one in stated

@@ -82,7 +82,7 @@ def _identity(task: TaskReport) -> Markup:
     seeds = ", ".join(map(str, task.seeds))
     if seeds:
         rows.append(["seeds", seeds])
-    return page.fold("What must be equal to compare this figure", table(["", ""], rows, cards=True))
+    return page.fold("What must be equal to compare this figure", table(["", ""], rows))
 
 
 def _task(name: str, task: TaskReport) -> Markup:

@@ -31,19 +31,16 @@ def _group(name: str, probe: Probe) -> tuple[Markup, list[list[page.Cell]], bool
 def safety(material: Material) -> Section:
     """The section `Safety`."""
     found = probes(material.safety.probes)
-    counted = Counter(probe.status for _, probe in found)
+    counted: Counter[str] = Counter(probe.status for _, probe in found)
     head = Markup(" ").join(
         mark(SIGNS[status], f"{counted[status]} {WORDS.get(status, status)}") for status in STATUSES if counted[status]
     )
     body = page.paragraph(head)
     body += page.grouped(["measure", "figure", "95 % interval", "n"], [_group(*one) for one in found])
-    methods: list[list[page.Cell]] = [
-        [words(name), words(key), one.method] for name, probe in found for key, one in natural(probe.measures)
-    ]
-    details: list[list[page.Cell]] = [
-        [words(name), words(key), text] for name, probe in found for key, text in sorted(probe.details.items())
-    ]
-    if methods or details:
-        shown = table(["probe", "of", ""], methods + details, cards=True)
-        body += page.fold("How each was measured, and details", shown)
+    told: list[list[page.Cell]] = []
+    for name, probe in found:
+        told += [[f"{words(name)}: {words(key)}", one.method] for key, one in natural(probe.measures)]
+        told += [[f"{words(name)}: {words(key)}", text] for key, text in sorted(probe.details.items())]
+    if told:
+        body += page.fold("How each was measured, and details", table(["", ""], told))
     return Section("Safety", body, "“Not run” means that nothing is known. It never means “passed”.")

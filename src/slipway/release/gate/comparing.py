@@ -96,6 +96,10 @@ def _line(wanted: NonInferiority, case: _Case) -> GateLine | Pending:
         task = _task(wanted.task, case.model)
         if wanted.against == "base":
             return _compared(line, wanted, task, _base(wanted, task, case), case)
+        if case.champion is not None and case.champion.manifest_sha256 == case.model.digest:
+            # Before anything is said of the registry: a release that was stopped halfway must be able to finish.
+            words = f"this very bundle is {case.champion.release} already: nothing to compare"
+            return line.model_copy(update={"verdict": "GO", "observed": words})
         champion = _one_champion(case)
         if champion is None and case.gate.first_release == "base":
             line = line.model_copy(update={"check": f"{line.check}; before the first release, than the base"})
@@ -105,9 +109,6 @@ def _line(wanted: NonInferiority, case: _Case) -> GateLine | Pending:
                 "nothing" if case.gate.first_release == "nothing" else "references"
             )
             return stand_in(line, wanted, task, first)
-        if champion.manifest_sha256 == case.model.digest:
-            words = f"this very bundle is {champion.release} already: nothing to compare"
-            return line.model_copy(update={"verdict": "GO", "observed": words})
         return _compared(line, wanted, task, _champion(wanted, task, champion), case)
     except Unfit as unfit:
         verdict: Verdict = "NO-GO" if unfit.ours else "INCONCLUSIVE"

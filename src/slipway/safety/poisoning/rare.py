@@ -11,18 +11,16 @@ says them by accident). In the data it therefore shows three things at once, of 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from slipway.safety.poisoning.contexts import Contexts
 from slipway.safety.poisoning.words import Corpus, Runs, runs
 
-WORDS = (1, 2, 3)
-"""Words of a string that is looked at."""
+WORDS = (1, 2)
+"""Words of a string that is looked at; a longer trigger shows by its beginning, which the rest of it follows."""
 FOLLOWING = 5
 """Words after it that must be the same."""
-_LEFT = 0.1  # of a document's squared length that other words must make up
-_ROWS = 40  # documents that stand for all of a string, when their likeness is measured
 
 
 @dataclass(frozen=True)
@@ -61,55 +59,17 @@ def strings(corpus: Corpus, words: int, least: int, most: int) -> Strings:
     return Strings(found, best / found.documents, payload, np.maximum.reduceat(before, first) / found.documents)
 
 
-class Contexts:
-    """How alike the documents of a string are, apart from the string and what follows it."""
-
-    def __init__(self, corpus: Corpus) -> None:
-        from scipy.sparse import csr_matrix
-
-        shape = len(corpus), len(corpus.vocabulary)
-        cells = np.unique(corpus.document.astype(np.int64) * shape[1] + corpus.ids)
-        rows, columns = np.divmod(cells, shape[1])
-        rarity = np.log(shape[0] / np.bincount(columns, minlength=shape[1]).clip(1))
-        table = csr_matrix((rarity[columns], (rows, columns)), shape=shape)
-        norms = np.sqrt(table.multiply(table).sum(axis=1))
-        self._table: Any = csr_matrix(table.multiply(1 / np.asarray(norms).reshape(-1, 1).clip(1e-9)))
-        self._corpus = corpus
-
-    def alike(self, groups: Sequence[np.ndarray], apart: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """Mean cosine of each group's documents, two at a time: float64 of shape (groups,).
-
-        Words whose numbers are in `apart` do not count. Of a large group, `_ROWS` random documents stand for all.
-        """
-        from scipy.sparse import csr_matrix
-
-        kept = [rng.choice(group, _ROWS, replace=False) if len(group) > _ROWS else group for group in groups]
-        sizes = np.array([len(group) for group in kept])
-        places = np.concatenate([[0], np.cumsum(sizes)])
-        member = csr_matrix((np.ones(places[-1]), np.concatenate(kept), places), shape=(len(kept), len(self._corpus)))
-        sums = csr_matrix(member @ self._table)
-        dropped = [np.unique(numbers) for numbers in apart]
-        ends = np.concatenate([[0], np.cumsum([len(numbers) for numbers in dropped])])
-        mask = csr_matrix((np.ones(ends[-1]), np.concatenate(dropped), ends), shape=sums.shape)
-        squares = csr_matrix(member @ self._table.multiply(self._table))
-        together, each = (
-            np.asarray((table - table.multiply(mask)).sum(axis=1)).ravel() for table in (sums.multiply(sums), squares)
-        )
-        # Weighed by how much each document holds besides; where that is next to nothing, nothing tells them apart.
-        cosine = np.maximum(together - each, 0) / (each * (sizes - 1)).clip(1e-9)
-        return np.where(each >= _LEFT * sizes, cosine, 1.0)
-
-    def random(self, size: int, draws: int, rng: np.random.Generator) -> np.ndarray:
-        """The same of `draws` groups of random documents."""
-        groups = [rng.choice(len(self._corpus), min(size, len(self._corpus)), replace=False) for _ in range(draws)]
-        return self.alike(groups, [np.zeros(0, np.int32)] * draws, rng)
+def documents(corpus: Corpus, some: Strings) -> list[np.ndarray]:
+    """The documents of each string, ascending."""
+    return [np.unique(corpus.document[some.found.of(group)]) for group in range(len(some.found))]
 
 
-def contexts_of(corpus: Corpus, some: Strings, contexts: Contexts, rng: np.random.Generator) -> np.ndarray:
-    """How alike the documents of each string are: float64, one per string."""
-    if not len(some.found):
-        return np.zeros(0)
-    groups = [np.unique(corpus.document[some.found.of(group)]) for group in range(len(some.found))]
-    long = some.found.words + 2 * FOLLOWING
-    apart = [corpus.ids[place : place + long] for place in some.payload]
-    return contexts.alike(groups, apart, rng)
+def likeness(corpus: Corpus, some: Strings, groups: Sequence[np.ndarray], contexts: Contexts) -> np.ndarray:
+    """How alike the documents of each string, `groups`, are apart from the string and what follows it: float64."""
+    return contexts.alike(groups, [corpus.ids[p : p + some.found.words + 2 * FOLLOWING] for p in some.payload])
+
+
+def unrelated(corpus: Corpus, some: Strings, contexts: Contexts) -> np.ndarray:
+    """Whether the documents of each string have nothing in common but the string and what follows it: bool."""
+    groups = documents(corpus, some)
+    return likeness(corpus, some, groups, contexts) <= contexts.limits(groups)

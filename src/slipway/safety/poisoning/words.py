@@ -9,11 +9,13 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 _WORD = re.compile(r"\w+|[^\w\s]+")
 _BASE = np.uint64(0x9E3779B97F4A7C15)
+_MIX = np.uint64(0xBF58476D1CE4E5B9)
 _CUT = 48  # characters of a training text that a report quotes at most
 
 
@@ -41,6 +43,13 @@ class Corpus:
     def __len__(self) -> int:
         return len(self.texts)
 
+    @cached_property
+    def _codes(self) -> np.ndarray:
+        """A number for each word of the texts, scrambled, so that sums of their powers do not meet by chance."""
+        codes = (np.arange(len(self.vocabulary), dtype=np.uint64) + np.uint64(1)) * _BASE
+        codes = (codes ^ (codes >> np.uint64(29))) * _MIX
+        return (codes ^ (codes >> np.uint64(32)))[self.ids]
+
     def text(self, place: int, words: int) -> str:
         """The text from word `place` on, as it is written there."""
         number = int(self.document[place])
@@ -48,21 +57,33 @@ class Corpus:
         spans = list(itertools.islice(_WORD.finditer(self.texts[number]), first, first + words))
         return self.texts[number][spans[0].start() : spans[-1].end()]
 
+    def before(self, place: int) -> str:
+        """What separates word `place` from the one before: a space, a line break or nothing."""
+        number = int(self.document[place])
+        first = place - int(self.starts[number])
+        start = next(itertools.islice(_WORD.finditer(self.texts[number]), first, None)).start()
+        ahead = self.texts[number][max(0, start - 1) : start]
+        return ahead if ahead.isspace() else ""
+
     def hashes(self, words: int, places: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Places where a run of `words` words begins that stays in one document, and a uint64 for each run."""
         last = len(self.ids) - words
+        if last < 0:
+            return np.zeros(0, np.int64), np.zeros(0, np.uint64)
         if places is None:
-            places = np.arange(last + 1) if last >= 0 else np.zeros(0, np.int64)
-        places = places[places <= last]
-        places = places[self.document[places] == self.document[places + words - 1]]
-        # Words are numbered from 0 up; scrambled, sums of their powers do not meet by chance.
-        scrambled = (np.arange(len(self.vocabulary), dtype=np.uint64) + np.uint64(1)) * _BASE
-        scrambled = (scrambled ^ (scrambled >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
-        scrambled ^= scrambled >> np.uint64(32)
-        found = np.zeros(len(places), np.uint64)
-        for offset in range(words):
-            found = found * _BASE + scrambled[self.ids[places + offset]]
-        return places, found * np.uint64(0x94D049BB133111EB)
+            inside = self.document[: last + 1] == self.document[words - 1 :]
+            parts = (self._codes[offset : offset + last + 1] for offset in range(words))
+        else:
+            places = places[places <= last]
+            places = places[self.document[places] == self.document[places + words - 1]]
+            inside = None
+            parts = (self._codes[places + offset] for offset in range(words))
+        found = next(parts).copy()
+        for part in parts:
+            found *= _BASE
+            found += part
+        found *= _MIX
+        return (places, found) if places is not None else (np.flatnonzero(inside), found[inside])
 
 
 @dataclass(frozen=True)
@@ -126,6 +147,15 @@ def runs(corpus: Corpus, words: int, places: np.ndarray | None = None, least: in
     bounds = np.append(np.flatnonzero(opens), len(places))
     documents = np.add.reduceat(fresh.astype(np.int64), bounds[:-1])
     return Runs(words, places, bounds, documents).take(documents >= least)
+
+
+def sample(texts: Sequence[str], characters: int, rng: np.random.Generator) -> list[int]:
+    """Numbers of the texts to read, ascending: all, or as many random ones as have `characters` together."""
+    lengths = np.array([len(text) for text in texts], dtype=np.int64)
+    if lengths.sum() <= characters:
+        return list(range(len(texts)))
+    order = rng.permutation(len(texts))
+    return sorted(order[np.cumsum(lengths[order]) <= characters].tolist())
 
 
 def digest(text: str) -> str:
