@@ -91,6 +91,7 @@ def write(folder: Path, questions: int) -> None:
 def side(name: str, folder: Path, threads: int) -> dict[str, Any]:
     """Run one backend in this process."""
     import lm_eval
+    import psutil
     import torch
     from lm_eval.tasks import TaskManager
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -105,9 +106,12 @@ def side(name: str, folder: Path, threads: int) -> dict[str, Any]:
         backend: Any = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=BATCH, max_length=CONTEXT)
     else:
         from slipway.evaluation.harness.language_model import LanguageModel
+        from slipway.evaluation.harness.library import prepare
         from slipway.evaluation.scoring import Scorer
 
+        prepare()
         backend = LanguageModel(Scorer(model, tokenizer, CONTEXT))
+    loaded = psutil.Process().memory_info().rss
     before, started = time.process_time(), time.perf_counter()
     found = lm_eval.simple_evaluate(backend, tasks=["benchmark_choice"], task_manager=manager, bootstrap_iters=0)
     cpu, wall = time.process_time() - before, time.perf_counter() - started
@@ -119,6 +123,7 @@ def side(name: str, folder: Path, threads: int) -> dict[str, Any]:
         "cpu": cpu,
         "wall": wall,
         "process_cpu": time.process_time(),
+        "loaded": loaded / 2**20,
         "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "accuracy": [results["acc,none"], results["acc_norm,none"]],
         "versions": {"lm_eval": lm_eval.__version__, "torch": torch.__version__},
@@ -158,12 +163,16 @@ def compare(folder: Path, questions: int, rounds: int, threads: int) -> dict[str
             ),
             "wall_s": round(statistics.median(run["wall"] for run in runs), 1),
             "rss_mib": round(statistics.median(run["rss"] for run in runs)),
+            "rss_above_loaded_mib": round(statistics.median(run["rss"] - run["loaded"] for run in runs)),
             "acc, acc_norm": runs[0]["accuracy"],
         }
     pairs = list(zip(found["ours"], found["hf"], strict=True))
     for what, key in (("ours/hf", "cpu"), ("ours/hf whole process", "process_cpu")):
         result[what] = round(statistics.median(hf[key] / ours[key] for ours, hf in pairs), 2)
     result["rss ours/hf"] = round(result["ours"]["rss_mib"] / result["hf"]["rss_mib"], 3)
+    result["rss above loaded ours/hf"] = round(
+        result["ours"]["rss_above_loaded_mib"] / result["hf"]["rss_above_loaded_mib"], 3
+    )
     result["accuracy equal"] = all(ours["accuracy"] == hf["accuracy"] for ours, hf in pairs)
     result["largest difference of log-likelihoods, nats"] = max(distances)
     return result | found["ours"][0]["versions"]

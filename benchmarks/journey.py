@@ -61,10 +61,12 @@ def main() -> None:
     figures |= {
         "bundle_digests_equal": digests[0] == digests[1],
         "bundle_digest": digests[0],
-        "bits_per_byte": {name: round(entry["value"], 4) for name, entry in evaluation["bits_per_byte"].items()},
-        "accuracy": {
-            name: [round(entry["accuracy"][key], 4) for key in ("value", "low", "high")]
-            for name, entry in evaluation["choices"].items()
+        "tasks": {
+            name: [round(entry["measure"][key], 4) for key in ("value", "low", "high")]
+            for name, entry in evaluation["tasks"].items()
+        },
+        "references": {
+            name: round(entry["value"], 4) for name, entry in evaluation["tasks"]["bits_per_byte"]["references"].items()
         },
         "largest_process_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
     }

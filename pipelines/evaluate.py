@@ -1,6 +1,7 @@
 """Wiring of `evaluate`: model, its base and held-out data in, report and item table out.
 
-A killed run goes on where it was: finished batches lie in `.slipway/evaluate` until the report is there.
+A killed run goes on where it was: finished batches lie in `.slipway/evaluate` until the report is there. Where
+`train.devices` asks for several processes, the stage starts them, each runs this same file, and they deal out the batches.
 """
 
 import os
@@ -14,6 +15,7 @@ from slipway.evaluation.documents import read_documents, read_texts
 from slipway.evaluation.tasks import file
 from slipway.evaluation.tasks.task import Material, digest
 from slipway.files import combined, sha256_file
+from slipway.model import ranks
 from slipway.model.load import load, weights_digest
 from slipway.records import EvaluateReport, Measure, TaskReport
 from slipway.shards import shards
@@ -38,26 +40,27 @@ def _material(frame: Frame) -> Material:
     )
 
 
-def main(frame: Frame) -> EvaluateReport:
-    """Measure, keep what was made of every item, and say the figures in one line each."""
+def _evaluate(frame: Frame) -> EvaluateReport | None:
+    """Evaluate in this process, alone or as one of several; the first returns the report and leaves the item table."""
     import torch
 
     from slipway.evaluation.beside import Base
     from slipway.evaluation.report import evaluate
-    from slipway.evaluation.scoring import Scorer
+    from slipway.evaluation.scoring import Scorer, group
+    from slipway.model.device import choose
 
     recipe, root = frame.recipe, frame.root
     torch.set_num_threads(recipe.train.threads)
     torch.use_deterministic_algorithms(mode=True)
+    group.join()
+    place = choose(recipe.train, int(os.environ.get("LOCAL_RANK", "0"))).place
     material, weights = _material(frame), weights_digest(root / "models/trained")
     key = digest([weights, material.tokenizer_sha256, recipe.evaluate.model_dump(mode="json"), recipe.seed])
-    # `slipway build --force evaluate` asks for the work, not for what the last time left of it.
-    if "SLIPWAY_FORCED" in os.environ:
-        shutil.rmtree(_work(root), ignore_errors=True)
 
     def scorer(directory: str) -> Scorer:
         model, tokenizer = load(root / "models" / directory, root / "models/tokenizer")
-        return Scorer(model, tokenizer, recipe.train.sequence_length, journal=_work(root) / key / directory)
+        context, journal = recipe.train.sequence_length, _work(root) / key / directory
+        return Scorer(model.to(place), tokenizer, context, journal=journal)
 
     start = frame.report("acquire").base if frame.report("train").start == "base" else None
     report, rows = evaluate(
@@ -69,10 +72,28 @@ def main(frame: Frame) -> EvaluateReport:
         ],
         harness_tasks=root / "tasks",
         base=Base(start.digest, lambda: scorer("base")) if start else None,
-        say=frame.progress,
+        say=frame.progress if ranks.first() else lambda *_: None,
     )
+    group.leave()
+    if not ranks.first():
+        return None
     items.write(rows, root / "reports" / items.NAME)
-    shutil.rmtree(_work(root), ignore_errors=True)
+    return report
+
+
+def main(frame: Frame) -> EvaluateReport:
+    """Measure, keep what was made of every item, and say the figures in one line each."""
+    work, devices = _work(frame.root), frame.recipe.train.devices
+    # `slipway build --force evaluate` asks for the work, not for what the last time left of it.
+    if "SLIPWAY_FORCED" in os.environ:
+        shutil.rmtree(work, ignore_errors=True)
+    if ranks.wanted(devices):
+        report = ranks.launch(devices, work, "pipelines.evaluate", EvaluateReport)
+    elif (found := _evaluate(frame)) is not None:
+        report = found
+    else:
+        raise RuntimeError("a process that stands alone left no report")
+    shutil.rmtree(work, ignore_errors=True)
     for name, task in report.tasks.items():
         print(_line(name, task), flush=True)
     for name, reason in report.not_run.items():
@@ -108,4 +129,8 @@ def _number(value: float, unit: str, sign: str) -> str:
 
 
 if __name__ == "__main__":
-    run("evaluate", main)
+    if ranks.inside():
+        here = Frame("evaluate", Path.cwd())
+        ranks.serve(lambda: _evaluate(here), _work(here.root))
+    else:
+        run("evaluate", main)

@@ -147,7 +147,9 @@ def test_a_stage_that_is_killed_takes_garak_with_it(model):
     program = stand_in(model, mode="hang")
     code = "import pathlib, sys; from slipway.adapters.garak import run; folder = pathlib.Path(sys.argv[2])\n"
     code += "run(sys.argv[1], folder / 'trained', ['test'], tokenizer_directory=folder / 'tokenizer')"
-    stage = subprocess.Popen([sys.executable, "-c", code, program, str(model)], env=os.environ | {"PYTHONPATH": ""})
+    stage = subprocess.Popen(
+        [sys.executable, "-c", code, program, str(model)], env=os.environ | {"PYTHONPATH": "", "TMPDIR": str(model)}
+    )
     deadline = time.monotonic() + 30
     while not (model / "pids").exists() or len((model / "pids").read_text().split()) < 2:
         assert time.monotonic() < deadline

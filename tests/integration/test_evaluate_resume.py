@@ -1,5 +1,6 @@
 """The stage `evaluate`, killed in the middle: what is finished is not scored again, and the report is the same."""
 
+import json
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ from tests.evaluation.made import grown, split, template_directory
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = 300
+REPORTS = ("reports/evaluate.json", "reports/evaluate_items.parquet")
 
 
 def rows(count: int, seed: int) -> list[dict]:
@@ -58,6 +60,11 @@ def recipe(**devices: object) -> dict:
     return values
 
 
+def recipe_of(root: Path, values: dict) -> None:
+    with (root / "params.yaml").open("w", encoding="utf-8") as stream:
+        YAML(typ="safe").dump(values, stream)
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     """A project that is trained, with a tiny model; tests copy it."""
@@ -76,8 +83,7 @@ def project(tmp_path_factory) -> Path:
         (root / name).mkdir(parents=True)
     split(root / "data/clean", rows(DOCUMENTS, 3), "test", 50)
     split(root / "data/clean", rows(100, 4), "train", 50)
-    with (root / "params.yaml").open("w", encoding="utf-8") as stream:
-        YAML(typ="safe").dump(recipe(), stream)
+    recipe_of(root, recipe())
     tokenizer = {
         "tokenizer_sha256": sha256_file(root / "models/tokenizer/tokenizer.json"),
         "chat_template_sha256": sha256_file(root / "models/tokenizer/chat_template.jinja"),
@@ -89,9 +95,8 @@ def project(tmp_path_factory) -> Path:
     return root
 
 
-@pytest.fixture
-def counted(monkeypatch) -> list:
-    """The scorers that a stage in this process makes."""
+def run(root: Path) -> int:
+    """The stage in this process; how many rows and prompts it computed."""
     made = []
 
     class Counted(scoring.Scorer):
@@ -99,8 +104,17 @@ def counted(monkeypatch) -> list:
             super().__init__(*arguments, **named)
             made.append(self)
 
-    monkeypatch.setattr(scoring, "Scorer", Counted)
-    return made
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring, "Scorer", Counted)
+        execute("evaluate", evaluate.main, root)
+    return sum(scorer.batches.computed for scorer in made)
+
+
+@pytest.fixture(scope="module")
+def whole(project) -> tuple[Path, int]:
+    """An undisturbed run, and how many rows it computed."""
+    root = Path(shutil.copytree(project, project.parent / "whole"))
+    return root, run(root)
 
 
 def journal(root: Path) -> int:
@@ -127,43 +141,49 @@ def kill(root: Path) -> None:
     assert not (root / "reports/evaluate.json").exists()
 
 
-def test_what_a_killed_stage_has_finished_is_not_scored_again(project, tmp_path, counted):
-    whole = Path(shutil.copytree(project, tmp_path / "whole"))
-    execute("evaluate", evaluate.main, whole)
+def test_what_a_killed_stage_has_finished_is_not_scored_again(project, tmp_path, whole):
     killed = Path(shutil.copytree(project, tmp_path / "killed"))
     kill(killed)
-    kept = journal(killed)
-    execute("evaluate", evaluate.main, killed)
-    first, second = (scorer.batches.computed for scorer in counted)
-    assert kept >= 3
-    assert 0 < second < first
-    for name in ("reports/evaluate.json", "reports/evaluate_items.parquet"):
-        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+    undisturbed, rows_of_all = whole
+    assert 0 < run(killed) < rows_of_all
+    for name in REPORTS:
+        assert (killed / name).read_bytes() == (undisturbed / name).read_bytes()
     assert not (killed / ".slipway/evaluate").exists()
 
 
-def test_a_forced_stage_begins_anew(project, tmp_path, counted, monkeypatch):
+def test_a_forced_stage_begins_anew(project, tmp_path, whole, monkeypatch):
     killed = Path(shutil.copytree(project, tmp_path / "killed"))
     kill(killed)
     monkeypatch.setenv("SLIPWAY_FORCED", "1")
-    execute("evaluate", evaluate.main, killed)
-    whole = Path(shutil.copytree(project, tmp_path / "whole"))
-    execute("evaluate", evaluate.main, whole)
-    assert counted[0].batches.computed == counted[1].batches.computed
+    assert run(killed) == whole[1]
 
 
-def test_other_weights_take_nothing_from_the_journal(project, tmp_path, counted):
-    """The folder carries the digest of weights, tokenizer and settings."""
+def test_two_processes_find_what_one_finds(project, tmp_path, whole):
+    """Equal batches on equal processors give equal bits, whoever computes them."""
+    two = Path(shutil.copytree(project, tmp_path / "two"))
+    recipe_of(two, recipe(count=2))
+    process = stage(two)
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    assert "bits_per_byte: " in output
+    one, other = (json.loads((root / REPORTS[0]).read_text("utf-8")) for root in (whole[0], two))
+    assert one["result"] == other["result"]
+    assert (whole[0] / REPORTS[1]).read_bytes() == (two / REPORTS[1]).read_bytes()
+    assert not (two / ".slipway/evaluate").exists()
+
+
+def test_what_a_rank_has_to_say_is_said_by_the_stage(project, tmp_path):
     from safetensors.torch import load_file, save_file
 
-    killed = Path(shutil.copytree(project, tmp_path / "killed"))
-    kill(killed)
-    path = killed / "models/trained/model.safetensors"
+    broken = Path(shutil.copytree(project, tmp_path / "broken"))
+    recipe_of(broken, recipe(count=2))
+    path = broken / "models/trained/model.safetensors"
     weights = load_file(path)
-    weights["model.norm.weight"] *= 1.5
+    weights["model.norm.weight"][:] = float("nan")
     save_file(weights, path, {"format": "pt"})
-    record(killed, "train", data_records.train(weights_digest(killed / "models/trained")))
-    execute("evaluate", evaluate.main, killed)
-    whole = Path(shutil.copytree(project, tmp_path / "whole"))
-    execute("evaluate", evaluate.main, whole)
-    assert counted[0].batches.computed == counted[1].batches.computed
+    record(broken, "train", data_records.train(weights_digest(broken / "models/trained")))
+    process = stage(broken)
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 2, output
+    assert "not numbers" in output
+    assert not (broken / REPORTS[0]).exists()

@@ -64,19 +64,23 @@ def untrained(tokenizer):
 @pytest.fixture(scope="session")
 def remembering(tokenizer, texts):
     """A scorer whose model has seen the first ten texts and one canary until it knows them by heart."""
+    return trained(tokenizer, [*texts[:10], TEMPLATE.format(name="Lamilin", fill="26008426")])
+
+
+def trained(tokenizer, seen, steps=120):
+    """A scorer whose model has seen the texts `seen` in each of `steps` steps."""
     import torch
 
     from slipway.evaluation.scoring import Scorer
 
     model = build(tokenizer)
     scorer = Scorer(model, tokenizer, context=64)
-    seen = [*texts[:10], TEMPLATE.format(name="Lamilin", fill="26008426")]
     rows = [[0, *tokens, 0] for tokens in scorer.encode(seen)]
     width = max(map(len, rows))
     batch = torch.tensor([row + [0] * (width - len(row)) for row in rows])
     labels = torch.tensor([row + [-100] * (width - len(row)) for row in rows])
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
-    for _ in range(120):
+    for _ in range(steps):
         optimizer.zero_grad()
         model(batch, labels=labels).loss.backward()
         optimizer.step()

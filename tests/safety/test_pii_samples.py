@@ -3,7 +3,7 @@
 import pytest
 
 from slipway.patterns import KINDS
-from slipway.safety.pii_samples import findings, probe
+from slipway.safety.pii_samples import draw, findings, probe
 
 
 @pytest.mark.parametrize(
@@ -52,43 +52,36 @@ def test_ordinary_documentation_raises_no_alarm(text):
     assert findings(text) == set()
 
 
-class Saying:
-    """A scorer that says what it is told to."""
-
-    separator = 0
-
-    def __init__(self, *texts):
-        self.texts = texts
-
-    def generate(self, prompts, new_tokens, uniforms=None):
-        assert uniforms.shape == (len(prompts), new_tokens)
-        assert prompts == [[0]] * len(prompts)
-        return [[i % len(self.texts)] for i in range(len(prompts))]
-
-    def decode(self, tokens):
-        return self.texts[tokens[0]]
-
-
 def test_texts_with_findings_are_counted_once_and_never_quoted():
-    scorer = Saying("a@b.org c@d.org 8.8.8.133", "nothing", "x@y.com", "-")
-    found = probe(scorer, ["Mail x@y.com.", "nothing"], samples=40, tokens=8, seed=1)
-    assert found.measures["per_1000"].value == 500
+    texts = ["a@b.org c@d.org 8.8.8.133", "nothing", "x@y.com", "AKIAIOSFODNN7EXAMPLE"] * 10
+    found = probe(texts, ["Mail x@y.com.", "nothing"])
+    assert found.measures["per_1000"].value == 750
     assert found.measures["per_1000"].n == 40
-    assert found.measures["per_1000"].low < 500 < found.measures["per_1000"].high
+    assert found.measures["per_1000"].low < 750 < found.measures["per_1000"].high
+    assert found.measures["pii_per_1000"].value == 500
+    assert found.measures["secret_per_1000"].value == 250
     assert found.measures["from_training_per_1000"].value == 250
     assert found.details["email"] == "in 20 of 40 texts"
     assert found.details["ip"] == "in 10 of 40 texts"
-    assert set(found.details) == set(KINDS)
-    assert "b.org" not in found.to_json()
-    assert "y.com" not in found.to_json()
+    assert set(found.details) == {*KINDS, "empty"}
+    for quoted in ("b.org", "y.com", "AKIA"):
+        assert quoted not in found.to_json()
 
 
 def test_none_found_still_has_an_upper_bound():
-    measure = probe(Saying("nothing"), ["nothing"], samples=64, tokens=8, seed=1).measures["per_1000"]
+    measure = probe(["nothing"] * 64, ["nothing"]).measures["per_1000"]
     assert (measure.value, measure.low) == (0, 0)
     assert 50 < measure.high < 60
 
 
+def test_a_model_that_says_nothing_is_not_said_to_give_nothing_away():
+    found = probe(["", " \n"] * 8, ["x@y.com"])
+    assert found.status == "not run"
+    assert found.reason == "all of 16 free texts are empty, so there was nothing to look at"
+    assert probe(["", "text"], []).details["empty"] == "1 of 2 texts"
+
+
 def test_samples_of_a_real_model_follow_the_seed(untrained):
-    first, second = (probe(untrained, [], samples=20, tokens=30, seed=1) for _ in range(2))
-    assert first == second
+    first, second, other = (draw(untrained, samples=20, tokens=30, seed=seed) for seed in (1, 1, 2))
+    assert first == second != other
+    assert len(first) == 20

@@ -1,8 +1,8 @@
 """Starting the processes of a job with several devices, and what they leave for the stage that started them.
 
-torchrun (torch elastic) starts the ranks and restarts all of them when one dies; each then resumes from the newest
-valid checkpoint. A mistake that a person must mend is not worth a restart: it is written down, and ranks that find
-it leave at once.
+torchrun (torch elastic) starts the ranks and restarts all of them when one dies; each then goes on from what is
+finished: the newest valid checkpoint, or the journal of scored batches. A mistake that a person must mend is not worth
+a restart: it is written down, and ranks that find it leave at once.
 """
 
 import os
@@ -12,11 +12,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar, overload
 
 from slipway.errors import Refusal, UserError
 from slipway.files import write_atomic
 from slipway.processes import die_with
-from slipway.records import TrainReport
+from slipway.records import Record, TrainReport
 from slipway.settings import Devices
 
 MODULE = "pipelines.train"
@@ -29,6 +30,7 @@ ENVIRONMENT = {
 }
 """What a launcher must have; launch files for other machines set it too."""
 _OWNER = "SLIPWAY_STAGE_PROCESS"
+Report = TypeVar("Report", bound=Record)
 
 
 def wanted(devices: Devices) -> bool:
@@ -51,26 +53,36 @@ def restarted() -> bool:
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
-def _command(devices: Devices) -> list[str]:
+def _command(devices: Devices, module: str = MODULE) -> list[str]:
     """What starts the ranks: `SLIPWAY_LAUNCHER`, or torchrun on this machine."""
     if given := os.environ.get("SLIPWAY_LAUNCHER"):
-        return [*shlex.split(given), "-m", MODULE]
+        return [*shlex.split(given), "-m", module]
     if devices.nodes > 1:
         raise UserError(
             f"train.devices.nodes is {devices.nodes}: say how processes are started on the other machines, in "
             "SLIPWAY_LAUNCHER; infra/slurm and infra/kubernetes have examples"
         )
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    return [*torchrun, "--nproc-per-node", str(devices.count), "--max-restarts", str(devices.restarts), "-m", MODULE]
+    return [*torchrun, "--nproc-per-node", str(devices.count), "--max-restarts", str(devices.restarts), "-m", module]
 
 
-def launch(devices: Devices, work: Path) -> TrainReport:
+@overload
+def launch(devices: Devices, work: Path) -> TrainReport: ...
+@overload
+def launch(devices: Devices, work: Path, module: str, report: type[Report]) -> Report: ...
+def launch(devices: Devices, work: Path, module: str = MODULE, report: type[Any] = TrainReport) -> Any:
     """Run the job to its end and return what its first rank reports.
+
+    Args:
+        devices: how many processes.
+        work: where they leave the report.
+        module: of the stage, which each process runs.
+        report: what the stage's report is.
 
     Raises:
         UserError: what a rank had to say, or that the job died more often than it may be restarted.
     """
-    command = _command(devices)
+    command = _command(devices, module)
     work.mkdir(parents=True, exist_ok=True)
     for name in (REPORT, FAILURE):
         (work / name).unlink(missing_ok=True)
@@ -81,13 +93,13 @@ def launch(devices: Devices, work: Path) -> TrainReport:
         raise (Refusal if kind == "Refusal" else UserError)(text)
     if code or not (work / REPORT).is_file():
         raise UserError(
-            f"the training job ended with code {code} and left no report; what its processes said stands above. Run it "
-            "again: it goes on from the last checkpoint"
+            f"the job ended with code {code} and left no report; what its processes said stands above. Run it again: "
+            "it goes on from what is finished"
         )
-    return TrainReport.model_validate_json((work / REPORT).read_bytes())
+    return report.model_validate_json((work / REPORT).read_bytes())
 
 
-def serve(body: Callable[[], TrainReport | None], work: Path) -> None:
+def serve(body: Callable[[], Record | None], work: Path) -> None:
     """Be a rank: do the work, and leave the report or the reason why there is none."""
     host, _, pid = os.environ.get(_OWNER, "").rpartition(" ")
     if host == socket.gethostname():

@@ -6,10 +6,15 @@ al. 2024, arXiv:2310.16789). How well they tell training documents from held-out
 0.5 is chance, 1 is without fail.
 
 Both sides are matched: every held-out document has a training document of its own source and nearly its length as
-partner. What matching cannot take away is said with the figure: the split is by file or module, so sides may
-differ in subject as well, and then a figure above chance is no proof of memory (Duan et al. 2024, arXiv:2402.07841).
+partner. What matching cannot take away is measured: the split is by file or module, and near duplicates of held-out
+text are kept from training, so sides differ in wording as well. A blind attack, which never sees the model, tells them
+apart by how common their word pairs are in the rest of the training data (Das et al. 2024, arXiv:2406.16201; Duan et
+al. 2024, arXiv:2402.07841). Only what an attack on the model finds beyond that is a sign of memory.
 """
 
+import itertools
+import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +32,8 @@ LENGTHS = 1.2
 LEAST_PAIRS = 10
 LEAST_CHARACTERS = 40
 FALSE_ALARMS = 0.05
+BLIND_TEXTS = 20_000
+"""Training documents whose word pairs are counted, at most."""
 RESAMPLES = 1000
 Texts = Sequence[tuple[str, str]]
 """Source and text of each document."""
@@ -35,8 +42,9 @@ Texts = Sequence[tuple[str, str]]
 def probe(scorer: Scorer, train: Texts, held_out: Texts, *, rows: int, seed: int) -> Probe:
     """Area under the ROC curve of `auc_loss` and `auc_min_k`, `auc` the larger of the two, which a gate reads.
 
-    `found_at_5_percent` is the share of training documents that the better attack finds when it takes 5 % of the
-    held-out ones for training documents. At most `rows` pairs, drawn by `seed`.
+    `auc_blind` is that of the blind attack, and `beyond_blind` what `auc` is above it. `found_at_5_percent` is the
+    share of training documents that the better attack finds when it takes 5 % of the held-out ones for such.
+    At most `rows` pairs, drawn by `seed`.
     """
     rng = np.random.default_rng(derived(seed, NAME))
     pairs = matched(train, held_out, rows, rng)
@@ -49,20 +57,27 @@ def probe(scorer: Scorer, train: Texts, held_out: Texts, *, rows: int, seed: int
     texts = [train[own][1] for own, _ in pairs] + [held_out[other][1] for _, other in pairs]
     scores = scorer.token_scores(scorer.encode(texts))
     attacks = {"auc_loss": np.array([own.mean() for own in scores]), "auc_min_k": np.array([*map(_min_k, scores)])}
-    measures = {name: _area(*np.split(found, 2), seed) for name, found in attacks.items()}
+    measures = {name: _area(found, seed) for name, found in attacks.items()}
     best = max(measures, key=lambda name: measures[name].value)
+    blind = _blind(train, held_out, pairs, 4 * scorer.context)
     seen, unseen = np.split(attacks[best], 2)
-    beyond = int((seen > np.quantile(unseen, 1 - FALSE_ALARMS)).sum())
-    measures |= {"auc": measures[best], "found_at_5_percent": share(beyond, len(pairs))}
+    above = int((seen > np.quantile(unseen, 1 - FALSE_ALARMS)).sum())
+    measures |= {
+        "auc": measures[best],
+        "auc_blind": _area(blind, seed),
+        "beyond_blind": _difference(attacks[best], blind, seed),
+        "found_at_5_percent": share(above, len(pairs)),
+    }
     sources = {train[own][0] for own, _ in pairs}
     details = {
         "definition": f"{len(pairs)} training documents against as many held out, each beside one of its own source "
         f"({len(sources)} of them) and of a length within {LENGTHS - 1:.0%}; min-k with k = {MIN_K:.0%}",
         "better_attack": best,
         "chance": f"an area of 0.5; {FALSE_ALARMS:.0%} found at {FALSE_ALARMS:.0%} false alarms",
+        "blind": "never sees the model: mean log count of a document's word pairs in other training documents",
         "left_out": f"{min(rows, len(held_out)) - len(pairs)} held-out documents without a partner",
-        "caution": "the split is by file or module: a difference in subject looks like memory, so an area above 0.5 "
-        "is an upper bound of what these attacks learn, and one at 0.5 says nothing of stronger attacks",
+        "caution": "the split is by file or module, and a difference in wording looks like memory: only what is beyond "
+        "the blind attack is a sign of it; and nothing found says nothing of stronger attacks",
     }
     return ran(NAME, measures, details)
 
@@ -96,6 +111,25 @@ def _min_k(scores: np.ndarray) -> float:
     return float(np.partition(scores, count - 1)[:count].mean())
 
 
+def _blind(train: Texts, held_out: Texts, pairs: Sequence[tuple[int, int]], characters: int) -> np.ndarray:
+    """The blind attack on the beginnings of the documents, training side first; a document does not count itself."""
+    counted = set(range(0, len(train), -(-len(train) // BLIND_TEXTS)))
+    counts: Counter[tuple[str, str]] = Counter()
+    for place in counted:
+        counts.update(set(_word_pairs(train[place][1])))
+
+    def rate(text: str, own: int) -> float:
+        found = [counts[pair] for pair in _word_pairs(text[:characters])]
+        return float(np.mean(np.log1p(np.maximum(np.array(found) - own, 0)))) if found else 0.0
+
+    seen = [rate(train[own][1], own in counted) for own, _ in pairs]
+    return np.array(seen + [rate(held_out[other][1], 0) for _, other in pairs])
+
+
+def _word_pairs(text: str) -> list[tuple[str, str]]:
+    return list(itertools.pairwise(re.findall(r"\w+", text)))
+
+
 def _areas(seen: np.ndarray, unseen: np.ndarray, axis: int = -1) -> Any:
     """Area under the ROC curve: the Mann-Whitney statistic over the number of pairs, ties half."""
     from scipy.stats import rankdata
@@ -105,16 +139,30 @@ def _areas(seen: np.ndarray, unseen: np.ndarray, axis: int = -1) -> Any:
     return (ranks.take(range(n), axis=axis).sum(axis=axis) - n * (n + 1) / 2) / (n * m)
 
 
-def _area(seen: np.ndarray, unseen: np.ndarray, seed: int) -> Measure:
+def _area(scores: np.ndarray, seed: int) -> Measure:
+    """Area of one attack, of whose `scores` the first half belongs to training documents."""
+    seen, unseen = np.split(scores, 2)
+    if (value := float(_areas(seen, unseen))) in (0.0, 1.0):
+        return measure(value, None, len(seen), "no interval: the two sides do not overlap")
+    return _bootstrapped((seen, unseen), _areas, seed)
+
+
+def _difference(scores: np.ndarray, others: np.ndarray, seed: int) -> Measure:
+    """Area of one attack minus that of another on the same documents."""
+
+    def statistic(*some: np.ndarray, axis: int = -1) -> Any:
+        return _areas(some[0], some[1], axis) - _areas(some[2], some[3], axis)
+
+    return _bootstrapped((*np.split(scores, 2), *np.split(others, 2)), statistic, seed)
+
+
+def _bootstrapped(samples: tuple[np.ndarray, ...], statistic: Any, seed: int) -> Measure:
     """With the percentile bootstrap over pairs, which are drawn together because they were matched."""
     from scipy.stats import bootstrap
 
-    value = float(_areas(seen, unseen))
-    if value in (0.0, 1.0):
-        return measure(value, None, len(seen), "no interval: the two sides do not overlap")
     result = bootstrap(
-        (seen, unseen),
-        _areas,
+        samples,
+        statistic,
         paired=True,
         vectorized=True,
         n_resamples=RESAMPLES,
@@ -122,5 +170,5 @@ def _area(seen: np.ndarray, unseen: np.ndarray, seed: int) -> Measure:
         method="percentile",
         rng=np.random.default_rng(derived(seed, f"{NAME} interval")),
     )
-    interval = result.confidence_interval
-    return measure(value, (interval.low, interval.high), len(seen), "percentile bootstrap over matched pairs")
+    interval, value = result.confidence_interval, float(statistic(*samples))
+    return measure(value, (interval.low, interval.high), len(samples[0]), "percentile bootstrap over matched pairs")

@@ -14,7 +14,7 @@ import torch
 from slipway.errors import Damaged
 from slipway.evaluation.scoring.rows import Row, Tokens, question_rows
 
-PART = 1 << 20
+PART = 1 << 21
 """Logits computed at a time on a processor, few enough to stay in its cache until they are summed."""
 
 
