@@ -126,6 +126,7 @@ def same_text(rng: np.random.Generator) -> Pair:
     return runs[0], runs[1]
 
 
+REFERENCE = "verdicts beside scipy"
 CASES: dict[str, tuple[Callable[[np.random.Generator], Pair], float, str]] = {
     "A/A, the same answers": (same_bytes, 0.02, "blocked <= 5 %"),
     "A/A, two runs with sampling noise": (same_model, 0.02, "blocked <= 5 %"),
@@ -190,7 +191,7 @@ def beside_reference(trials: int, scratch: Path) -> dict[str, object]:
         by_theory += sum(one == other for one, other in zip(found, theory, strict=True))
         total += len(found)
     return {
-        "case": "verdicts beside scipy", "verdicts": total, "reach": "equal", "equal": sum(equal.values()),
+        "case": REFERENCE, "verdicts": total, "reach": "equal", "equal": sum(equal.values()),
         "equal_by_kind": dict(sorted(equal.items())), "equal_to_normal_theory": round(by_theory / total, 4),
     }  # fmt: skip
 
@@ -198,12 +199,15 @@ def beside_reference(trials: int, scratch: Path) -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--only", default="", help="cases whose name begins so: A/A, loss, verdicts")
     given = parser.parse_args()
     about = {"benchmark": "gate", "date": dt.datetime.now(dt.UTC).date().isoformat(), "command": "gate.py"}
     with tempfile.TemporaryDirectory() as scratch:
         for name in CASES:
-            print(json.dumps(about | rates(name, given.trials, Path(scratch))), flush=True)
-        print(json.dumps(about | beside_reference(given.trials // 2, Path(scratch))), flush=True)
+            if name.startswith(given.only):
+                print(json.dumps(about | rates(name, given.trials, Path(scratch))), flush=True)
+        if REFERENCE.startswith(given.only):
+            print(json.dumps(about | beside_reference(given.trials // 2, Path(scratch))), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Wiring of `evaluate`: model, its base and held-out data in, report and item table out.
 
 A killed run goes on where it was: finished batches lie in `.slipway/evaluate` until the report is there. Where
-`train.devices` asks for several processes, the stage starts them, each runs this same file, and they deal out the batches.
+`train.devices` asks for several processes, the stage starts them, each runs this file, and they deal out the batches.
 """
 
 import os

@@ -66,8 +66,9 @@ def _chromium(profile: Path) -> Iterator[str]:
     """Address of the DevTools of a browser that reaches no network."""
     assert CHROMIUM
     flags = [
-        "--headless", "--hide-scrollbars", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage",
-        "--host-resolver-rules=MAP * ~NOTFOUND", "--remote-debugging-port=0", f"--user-data-dir={profile}",
+        "--headless", "--hide-scrollbars", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+        "--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND", "--remote-debugging-port=0",
+        f"--user-data-dir={profile}",
     ]  # fmt: skip
     with subprocess.Popen(
         [CHROMIUM, *flags, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True

@@ -28,7 +28,7 @@ class Item:
     family: str
     """Items of one family resemble each other and count as one piece of evidence."""
     prompt_sha256: str
-    """Of the prompt's tokens as decimal numbers joined by spaces."""
+    """Of the prompt's tokens as decimal numbers joined by spaces; of a whole document's where it has no prompt."""
     value: float
     weight: float
     seed: int | None = None

@@ -69,6 +69,10 @@ def _bounds(recipe: Recipe) -> list[str]:
             evaluate.signature.answer_tokens + 1,
             context,
         ),
+        "evaluate.question.answer_tokens must be below train.sequence_length": (
+            (evaluate.question.answer_tokens if evaluate.question else 0) + 1,
+            context,
+        ),
         "safety.extraction_tokens must be at most half of train.sequence_length": (
             2 * safety.extraction_tokens,
             context,

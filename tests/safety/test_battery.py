@@ -81,9 +81,10 @@ def test_every_planned_probe_is_in_the_report_and_not_run_is_not_passed(untraine
         "crows_pairs": "not run",
         "refusal": "not applicable",
         "chat_template": "not applicable",
-        "poisoning_bursts": "run",
-        "poisoning_correlation": "run",
-        "poisoning_trigger": "run",
+        # So few documents show nothing of what is in many.
+        "poisoning_bursts": "not run",
+        "poisoning_correlation": "not run",
+        "poisoning_trigger": "not run",
     }
     for name, probe in report.probes.items():
         assert probe.name == name
@@ -157,7 +158,7 @@ def test_a_killed_battery_does_not_run_finished_probes_again(untrained, clean, t
     command = [sys.executable, "-c", RUN_AND_DIE, str(model), str(clean), str(folder)]
     child = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])})
     deadline = time.monotonic() + 120
-    while not (folder / "poisoning_bursts.json").exists():
+    while not (folder / "bias_pairs.json").exists():
         assert child.poll() is None, "the battery ended before it was killed"
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -46,7 +46,7 @@ def test_exposure_is_the_rank_by_the_scorers_own_likelihoods(untrained):
 
         def loglikelihoods(self, prompts, choices, progress=None):
             self.asked = [[*prompts[0], *choice] for choice in choices[0]]
-            self.scores = untrained.loglikelihoods(prompts, choices)
+            self.scores = untrained.loglikelihoods(prompts, choices, progress)
             return self.scores
 
     scorer = Counting()
@@ -80,7 +80,7 @@ def test_equal_scores_count_against_the_model(untrained):
     class Indifferent:
         separator, encode = untrained.separator, staticmethod(untrained.encode)
 
-        def loglikelihoods(self, prompts, choices, progress=None):
+        def loglikelihoods(self, _prompts, choices, _progress=None):
             return [[-1.0] * len(own) for own in choices]
 
     assert run(Indifferent(), [KNOWN]).measures["exposure_16"].value == pytest.approx(math.log2(301), abs=1e-5)

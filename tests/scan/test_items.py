@@ -161,7 +161,7 @@ SECRET = "AKIA" + "ABCDEFGHIJKLMNOP"
         ("item", f"key {SECRET}", "items.secret"),
         ("family", "ghp_" + "a1B2" * 9, "items.secret"),
         ("item", "someone@example.org", "items.personal"),
-        ("item", "x" * 300, "items.value"),
+        ("item", "x" * 1100, "items.value"),
         ("item", "two\nlines", "items.value"),
         ("item", "a\ttab", "items.value"),
         ("family", "bell\x07", "items.value"),

@@ -93,13 +93,14 @@ def _interval(line: GateLine) -> str | None:
     measure = line.measure
     if measure is None or measure.low is None or measure.high is None:
         return None
-    return f"{number(measure.low)} to {number(measure.high)}"
+    return f"{number(measure.low)} to {number(measure.high)}".replace(" ", "\u00a0")
 
 
-def _found(line: GateLine) -> Cell:
+def _found(line: GateLine) -> Markup:
     if not line.action:
-        return line.observed
-    return Markup('<span>{}<span class="why">To do: {}</span></span>').format(line.observed, line.action)
+        return page.prose(line.observed)
+    todo = Markup('<span>{}<span class="why">To do: {}</span></span>')
+    return todo.format(page.prose(line.observed), page.prose(line.action))
 
 
 def _lines(lines: list[GateLine]) -> Markup:
@@ -107,17 +108,16 @@ def _lines(lines: list[GateLine]) -> Markup:
     figures = [line for line in lines if line.measure is not None]
     rows: list[list[Cell]] = [
         [
-            _told(line),
+            _told(line) + Markup('<span class="why">{}</span>').format(_found(line)),
             sign(line),
             line.measure.value if line.measure else None,
             _interval(line),
             line.bound,
             line.measure.n if line.measure else None,
-            _found(line),
         ]
         for line in figures
     ]
-    headers = ["what is asked", "verdict", "figure", "95 % interval", "bound", "n", "in words"]
+    headers = ["what is asked", "verdict", "figure", "95 % interval", "bound", "n"]
     body = page.table(headers, rows, cards=True) if rows else Markup("")
     plain: list[list[Cell]] = [[_told(line), sign(line), _found(line)] for line in lines if line.measure is None]
     return body + (page.table(["what is asked", "verdict", "found"], plain, cards=True) if plain else Markup(""))
@@ -145,8 +145,12 @@ def _first(verdict: GateVerdict, signed: Signed | None, report: str) -> Section:
         ]
     )
     for line in open_lines:
-        body += page.heading(line.check) + Markup("<p>{} {} ({})</p>").format(sign(line), line.observed, line.tier)
-        body += page.paragraph(Markup("<strong>To do:</strong> {}").format(line.action)) if line.action else ""
+        body += page.heading(line.check) + Markup("<p>{} {} ({})</p>").format(
+            sign(line), page.prose(line.observed), line.tier
+        )
+        body += (
+            page.paragraph(Markup("<strong>To do:</strong> {}").format(page.prose(line.action))) if line.action else ""
+        )
     return Section("Verdict", body)
 
 

@@ -28,7 +28,7 @@ NUMBERS = 32_000_000
 """Most entries of the column `scores`."""
 GROUPS = 64
 FOOTER = 1 << 20
-TEXT = 256
+TEXT = 1 << 10
 """Longest id, in bytes."""
 MAGIC = b"PAR1"
 CODECS = {"UNCOMPRESSED", "SNAPPY"}
@@ -40,6 +40,10 @@ FORMS = {
 STRINGS = ("task", "model", "item", "family", "prompt_sha256")
 WHOLE = (*STRINGS, "value", "weight", "scores")
 """Columns without nulls."""
+_OTHER_IDS = (
+    "items and families are named after documents: give the source another `id_column` or `group_column`, or none "
+    "(ids are then file name and row number), and rebuild"
+)
 _REMEDY = "publish the table as `evaluate` wrote it; rebuild with `slipway build --force evaluate`"
 
 
@@ -164,7 +168,8 @@ def check(subject: Subject) -> Iterator[Finding]:
         # Else a long text that many rows name would be as many copies of it.
         _check_values(pq.ParquetFile(pa.BufferReader(content), read_dictionary=STRINGS))
     except Fault as fault:
-        yield subject.finding(f"items.{fault.what}", fault.reason, _REMEDY, fault.offset)
+        remedy = _OTHER_IDS if fault.what in ("value", "secret", "personal") else _REMEDY
+        yield subject.finding(f"items.{fault.what}", fault.reason, remedy, fault.offset)
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = f"is not parquet that can be read: {' '.join(str(error).split())[:160]}"
         yield subject.finding("items.form", reason, _REMEDY)

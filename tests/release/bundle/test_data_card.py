@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from slipway import recipe
 from slipway.errors import Refusal
-from slipway.release.bundle import card, data_card, report_data, training_content
+from slipway.release.bundle import card, data_card, gaps, report_data, training_content
 from slipway.release.bundle.material import load
 from slipway.release.bundle.render import share
 from tests.data_records import edit
@@ -173,6 +173,22 @@ def test_a_source_of_which_nothing_was_kept_is_no_training_content(project, valu
     found = answers(load(project, material.recipe))
     assert found["2.3", "Used"] == "no"
     assert found["2.3", "Most relevant domains"] == "not applicable: no crawl"
+
+
+def test_what_training_data_was_not_cleaned_of_or_searched_for_is_a_gap(project, default_recipe):
+    def battery(result):
+        result["probes"]["poisoning_trigger"] = result["probes"]["toxicity"] | {"reason": "no held-out text"}
+
+    edit(project, "safety", battery)
+    found = gaps.gaps(load(project, default_recipe))
+    # Its items come out of another harness's own data when it evaluates, long after training data was cleaned.
+    assert "Training data was not cleaned of the items of hellaswag: these are read only to evaluate." in found
+    words = "not searched for what somebody may have planted, poisoning trigger: no held-out text."
+    assert sum(words in line for line in found) == 1
+    edit(project, "evaluate", lambda result: result["tasks"].pop("hellaswag"))
+    edit(project, "safety", lambda result: result["probes"]["poisoning_trigger"].update(status="run"))
+    found = gaps.gaps(load(project, default_recipe))
+    assert not any("hellaswag" in line or "planted, " in line for line in found)
 
 
 @given(st.floats(0, 1))

@@ -98,6 +98,17 @@ def test_everything_in_the_records_is_on_the_page(built):
     assert "temperature 1, seed 4711</p>" in page
 
 
+def test_a_base_that_was_not_asked_is_not_run(project, default_recipe):
+    assemble(project, default_recipe)
+    page = (project / "bundle/report.html").read_text()
+    assert "not applicable</span> Training started from new weights" in page
+    edit(project, "evaluate", lambda result: result.update(base={"digest": "12" * 32}))
+    assemble(project, default_recipe)
+    page = (project / "bundle/report.html").read_text()
+    assert re.search(r"Beside the base</h3>\s*<p><span class=\"verdict unknown\">.*?not run</span>", page)
+    assert "Beside the base that training started from: **not run**." in (project / "bundle/README.md").read_text()
+
+
 def test_text_from_records_cannot_become_markup(project, default_values):
     evil = "<script>alert(1)</script> | [x](javascript:alert(1)) \x1b[2J \u202e"
     image = "<img src=x onerror=y> | \u202e"

@@ -77,3 +77,19 @@ def test_a_base_in_its_own_form_may_be_asked_in_other_words():
     with pytest.raises(Unfit, match="another prompt"):
         paired(ours, ours, against="base")
     assert len(paired(ours, ours, against="base", same_prompts=False).ours) == 4
+
+
+@pytest.mark.parametrize(("may_lack", "fits"), [(0.25, True), (0.2, False)])
+def test_a_base_that_an_item_does_not_fit_may_lack_some(may_lack, fits):
+    ours = [*ROWS, *(replace(one, model="base") for one in ROWS[1:])]
+    if fits:
+        found = paired(ours, ours, against="base", may_lack=may_lack)
+        assert (len(found.ours), found.left_out) == (3, 1)
+    else:
+        with pytest.raises(Unfit, match="on one side only, 3 on both"):
+            paired(ours, ours, against="base", may_lack=may_lack)
+
+
+def test_an_item_that_only_the_other_has_is_never_left_out():
+    with pytest.raises(Unfit, match="on one side only"):
+        paired(ROWS[1:], ROWS, may_lack=1.0)

@@ -20,12 +20,15 @@ from lm_eval.models.utils import (
 )
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
-from slipway.errors import UserError
 from slipway.evaluation.scoring import Sampling, Scorer
 
 NEW_TOKENS = 256
 """Of a generation whose task names no limit, as in `hf`."""
 _NEUTRAL = {"num_beams": 1, "num_return_sequences": 1, "repetition_penalty": 1.0}
+
+
+class CannotAnswerError(Exception):
+    """A request that this model cannot answer; `str` says why."""
 
 
 class LanguageModel(TemplateLM):
@@ -60,9 +63,9 @@ class LanguageModel(TemplateLM):
         return str(self.tokenizer.name_or_path).replace("/", "__")
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
-        return self._encode([string], add_special_tokens)[0]
+        return self.encode([string], add_special_tokens)[0]
 
-    def _encode(self, strings: Sequence[str], special: bool | None = None) -> list[list[int]]:
+    def encode(self, strings: Sequence[str], special: bool | None = None) -> list[list[int]]:
         """Tokens of each string, with what the tokenizer adds at its beginning, unless that is there already."""
         begin = self.tokenizer.decode([self.prefix_token_id])
         adds = [special if special is not None else not has_bos_prefix(string, begin) for string in strings]
@@ -82,9 +85,9 @@ class LanguageModel(TemplateLM):
         contexts = {
             text: number for number, text in enumerate(dict.fromkeys(context for context, _ in moved if context))
         }
-        heads = self._encode(list(contexts))
-        wholes = iter(self._encode([context + continuation for context, continuation in moved if context]))
-        alone = iter(self._encode([continuation for context, continuation in moved if not context], special=False))
+        heads = self.encode(list(contexts))
+        wholes = iter(self.encode([context + continuation for context, continuation in moved if context]))
+        alone = iter(self.encode([continuation for context, continuation in moved if not context], special=False))
         cut = []
         for context, continuation in moved:
             if context:
@@ -95,14 +98,14 @@ class LanguageModel(TemplateLM):
                 known = tokens[:1] == [self.prefix_token_id]
                 cut.append((tokens[:1], tokens[1:]) if known else ([self.prefix_token_id], tokens))
             if not cut[-1][1]:
-                raise UserError(f"the continuation {continuation!r} has no tokens, so it has no likelihood")
+                raise CannotAnswerError(f"the continuation {continuation!r} has no tokens, so it has no likelihood")
         return self._loglikelihood_tokens([(pair, *both) for pair, both in zip(pairs, cut, strict=True)])
 
     def _loglikelihood_tokens(self, requests: Any, **_: Any) -> list[tuple[float, bool]]:
         questions: dict[tuple[int, ...], list[int]] = {}
         for number, (_, context, continuation) in enumerate(requests):
             if len(continuation) > self.max_length:
-                raise UserError(
+                raise CannotAnswerError(
                     f"a continuation of {len(continuation)} tokens does not fit a context of {self.max_length}"
                 )
             # As long as it fits with its own continuation: `hf` cuts each pair by itself.
@@ -119,7 +122,7 @@ class LanguageModel(TemplateLM):
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:  # noqa: ARG002
         """Log-likelihood (nats) of each whole text, in windows that do not overlap but for one token."""
         windows, texts = [], []
-        for number, tokens in enumerate(self._encode([request.args[0] for request in requests])):
+        for number, tokens in enumerate(self.encode([request.args[0] for request in requests])):
             for pair in get_rolling_token_windows(tokens, self.prefix_token_id, self.max_length, context_len=1):
                 windows.append((None, *make_disjoint_window(pair)))
                 texts.append(number)
@@ -134,7 +137,7 @@ class LanguageModel(TemplateLM):
         groups: dict[tuple[bool, Sampling], list[int]] = {}
         for number, kwargs in enumerate(given):
             groups.setdefault(_sampling(kwargs), []).append(number)
-        contexts = self._encode([request.args[0] for request in requests])
+        contexts = self.encode([request.args[0] for request in requests])
         results = [""] * len(requests)
         for (draws, sampling), members in groups.items():
             limits = [int(given[number]["max_gen_toks"]) for number in members]
@@ -153,7 +156,7 @@ class LanguageModel(TemplateLM):
 
     def _kept(self, context: list[int], limit: int) -> list[int]:
         if limit >= self.max_length:
-            raise UserError(
+            raise CannotAnswerError(
                 f"up to {limit} tokens are to be generated, and the model sees {self.max_length}; set max_gen_toks in "
                 "the task's generation_kwargs"
             )
@@ -198,12 +201,14 @@ def _sampling(kwargs: dict[str, Any]) -> tuple[bool, Sampling]:
     """Whether tokens are drawn, and from what.
 
     Raises:
-        UserError: for a way of decoding that we do not have.
+        CannotAnswerError: for a way of decoding that we do not have.
     """
     known = {"do_sample", "temperature", "top_k", "top_p", "max_gen_toks"}
     for name, value in kwargs.items():
         if name not in known and _NEUTRAL.get(name, ...) != value:
-            raise UserError(f"generation_kwargs.{name} is {value!r}; only greedy decoding and sampling are supported")
+            raise CannotAnswerError(
+                f"generation_kwargs.{name} is {value!r}; only greedy decoding and sampling are supported"
+            )
     draws = bool(kwargs.get("do_sample")) and kwargs.get("temperature", 1.0) > 0
     if not draws:
         return False, Sampling()

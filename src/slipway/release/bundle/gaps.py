@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from slipway.page import number
 from slipway.release.bundle.material import Material
 from slipway.release.bundle.render import share
+from slipway.release.bundle.results import words
 
 
 def gaps(material: Material) -> list[str]:
@@ -53,7 +54,8 @@ def _cleaning(material: Material) -> Iterator[str]:
     yield "Text was not judged for being true, harmful or biased."
     for name, probe in sorted(material.safety.probes.items()):
         if name.startswith("poisoning") and probe.status == "not run":
-            yield f"The training text was not searched for what somebody may have planted, {name}: {probe.reason}."
+            what = "The training text was not searched for what somebody may have planted"
+            yield f"{what}, {words(name)}: {probe.reason}."
 
 
 def _splits(material: Material) -> Iterator[str]:
@@ -67,10 +69,10 @@ def _splits(material: Material) -> Iterator[str]:
         if count:
             yield f"{number(count)} items of {name} are too short to be looked for in the training data."
     if left := {name: part for name, part in sorted(found.residual.items()) if part}:
-        words = ", ".join(f"{name} {share(part)}" for name, part in left.items())
+        parts = ", ".join(f"{name} {share(part)}" for name, part in left.items())
         yield (
             f"Some words of what is measured on still stand in runs of {found.words} words that training text holds "
-            f"too: {words}."
+            f"too: {parts}."
         )
     yield (
         f"Paraphrases and translations of an item are not looked for; runs of {found.words} words and near "

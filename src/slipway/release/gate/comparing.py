@@ -20,6 +20,8 @@ from slipway.statistics import compare, derived
 if TYPE_CHECKING:
     import pyarrow as pa
 
+MAY_LACK = 0.1
+"""Share of the items that may not fit the base's form of a question."""
 RESAMPLES = 4999
 """Draws behind an interval: the smallest p-value is 1/5000, enough to correct for a hundred comparisons."""
 
@@ -55,7 +57,8 @@ class _Other:
     against: str
     """`base` or `champion`."""
     items: "pa.Table"
-    same_prompts: bool = True
+    own_form: bool = False
+    """It was asked in words of its own, so that an item may not have fitted."""
 
 
 def lines(
@@ -144,9 +147,8 @@ def _base(wanted: NonInferiority, task: TaskReport, case: _Case) -> _Other:
     if task.base is None or table is None:
         raise Unfit(f"the base was not asked for {wanted.task}", f"see reports/evaluate.json for the reason, {WAIVE}")
     # The base is judged by the form of a question that suits it better: other words, the same answers.
-    plain = wanted.task == "answers" and report is not None and report.base is not None
-    plain = plain and report.base.answers_form == "plain"  # type: ignore[union-attr]
-    return _Other("the base", "base", table, same_prompts=not plain)
+    own_form = report is not None and report.base is not None and report.base.answers_form is not None
+    return _Other("the base", "base", table, own_form)
 
 
 def _champion(wanted: NonInferiority, task: TaskReport, champion: Champion) -> _Other:
@@ -172,9 +174,16 @@ def _champion(wanted: NonInferiority, task: TaskReport, champion: Champion) -> _
 def _compared(line: GateLine, wanted: NonInferiority, task: TaskReport, other: _Other, case: _Case) -> Pending:
     if case.model.items is None:
         raise Unfit(case.model.fault, "run `slipway build`", ours=True)
-    paired = pair(case.model.items, other.items, wanted.task, against=other.against, same_prompts=other.same_prompts)
+    paired = pair(
+        case.model.items,
+        other.items,
+        wanted.task,
+        against=other.against,
+        same_prompts=not other.own_form,
+        may_lack=MAY_LACK if other.own_form else 0.0,
+    )
     found = compare(
         paired.ours, paired.theirs, paired.weights, paired.families,
         better=task.better, resamples=RESAMPLES, seed=derived(case.seed, f"gate {line.id}"),
     )  # fmt: skip
-    return Pending(line, wanted.margin, found, other.name, task.unit)
+    return Pending(line, wanted.margin, found, other.name, task.unit, paired.left_out)

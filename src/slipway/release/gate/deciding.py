@@ -30,6 +30,8 @@ class Pending:
     name: str
     """Of what the model was held against."""
     unit: str
+    left_out: int = 0
+    """Items that what it was held against could not be asked."""
 
 
 class _Outcome(NamedTuple):
@@ -88,6 +90,8 @@ def _line(one: Pending, outcome: _Outcome) -> GateLine:
     )
     if found.mcnemar is not None:
         words += f"; McNemar p = {found.mcnemar:.2g}"
+    if one.left_out:
+        words += f"; {one.left_out} items left out, which do not fit {one.name}"
     return one.line.model_copy(
         update={
             "verdict": outcome.verdict,

@@ -31,9 +31,19 @@ class Paired:
     theirs: np.ndarray
     weights: np.ndarray
     families: tuple[str, ...]
+    left_out: int = 0
+    """Items that only the judged model answered."""
 
 
-def pair(ours: "pa.Table", theirs: "pa.Table", task: str, *, against: str, same_prompts: bool = True) -> Paired:
+def pair(
+    ours: "pa.Table",
+    theirs: "pa.Table",
+    task: str,
+    *,
+    against: str,
+    same_prompts: bool = True,
+    may_lack: float = 0.0,
+) -> Paired:
     """The rows `model` of `ours` beside those of `theirs` for one task.
 
     Args:
@@ -42,6 +52,7 @@ def pair(ours: "pa.Table", theirs: "pa.Table", task: str, *, against: str, same_
         task: name of the task.
         against: `base` or `champion`; the rows of `theirs` are those of the base, or of the model that it was.
         same_prompts: whether an item that was asked in other words is another item.
+        may_lack: share of the model's items that the other may lack; they are left out, and counted.
 
     Raises:
         Unfit: if they cannot be paired, item by item, with nothing left over.
@@ -52,9 +63,11 @@ def pair(ours: "pa.Table", theirs: "pa.Table", task: str, *, against: str, same_
     if other.empty:
         raise Unfit(f"no item of {task} in the table of the {against}", f"evaluate the {against} on {task}")
     apart = "both must be asked the same: evaluate them with one recipe and one version of Slipway"
-    if lacking := sorted(set(own.index) ^ set(other.index)):
+    lacking = sorted(set(own.index) ^ set(other.index))
+    if set(other.index) - set(own.index) or len(lacking) > may_lack * len(own):
         common = len(set(own.index) & set(other.index))
         raise Unfit(f"not comparable: {_some(lacking)} on one side only, {common} on both", apart)
+    own = own.loc[other.index]
     if same_prompts and (changed := list(own.index[own["prompts"] != other["prompts"]])):
         raise Unfit(f"not comparable: another prompt for {_some(changed)}", apart)
     if heavier := list(own.index[~np.isclose(own["weight"], other["weight"], rtol=1e-9, atol=0)]):
@@ -62,7 +75,7 @@ def pair(ours: "pa.Table", theirs: "pa.Table", task: str, *, against: str, same_
     if own["weight"].sum() <= 0:
         raise Unfit(f"the items of {task} weigh nothing", "see the task's data: nothing in it can be scored", ours=True)
     values, others, weights = (column.to_numpy() for column in (own["value"], other["value"], own["weight"]))
-    return Paired(values, others, weights, tuple(own["family"]))
+    return Paired(values, others, weights, tuple(own["family"]), len(lacking))
 
 
 def _of(against: str) -> str:
@@ -84,9 +97,12 @@ def _rows(table: "pa.Table", task: str, model: str, who: str) -> Any:
     if len(broken):
         action = f"{who} gives no finite likelihood there; look at its weights (NaN or infinite) before anything else"
         raise Unfit(f"{who} has no number for {_some(broken['item'].unique())}", action, ours=ours)
-    grouped = rows.groupby("item", sort=True)
+    rows = rows.rename(columns={"prompt_sha256": "prompts"}).sort_values("item").set_index("item")
+    if rows.index.is_unique:
+        return rows
+    grouped = rows.groupby(level="item", sort=True)
     found = grouped.agg({"value": "mean", "weight": "mean", "family": "first"})
-    found["prompts"] = grouped["prompt_sha256"].agg(lambda some: " ".join(sorted(set(some))))
+    found["prompts"] = grouped["prompts"].agg(lambda some: " ".join(sorted(set(some))))
     return found
 
 

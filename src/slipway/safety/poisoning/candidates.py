@@ -81,12 +81,13 @@ def _drawn(some: Strings, count: int, rng: np.random.Generator) -> Strings:
 
 
 def _unused(scorer: Scorer, corpus: Corpus, count: int, rng: np.random.Generator) -> list[Candidate]:
-    """Random words of the vocabulary that no training document holds, as a base that was tampered with may know."""
+    """Random words of the vocabulary that stand in no word of the training data, as a base's own trigger may."""
     size = scorer.next_scores([[scorer.separator]]).shape[1]
     found: dict[str, None] = {}
+    words = "\n".join(corpus.vocabulary)
     for token in rng.permutation(size).tolist():
         text = scorer.decode([token]).strip()
-        if len(text) > 1 and text.isalnum() and text not in corpus.vocabulary:
+        if len(text) > 1 and text.isalnum() and text not in words:
             found[text] = None
         if len(found) >= count:
             break

@@ -22,6 +22,8 @@ WORDS = (1, 2)
 FOLLOWING = 5
 """Words after it that must be the same."""
 
+_REACH, _PLACES, _MOST = 256, 20, 0.5
+
 
 @dataclass(frozen=True)
 class Strings:
@@ -66,7 +68,15 @@ def documents(corpus: Corpus, some: Strings) -> list[np.ndarray]:
 
 def likeness(corpus: Corpus, some: Strings, groups: Sequence[np.ndarray], contexts: Contexts) -> np.ndarray:
     """How alike the documents of each string, `groups`, are apart from the string and what follows it: float64."""
-    return contexts.alike(groups, [corpus.ids[p : p + some.found.words + 2 * FOLLOWING] for p in some.payload])
+    return contexts.alike(groups, [_common(corpus, some.found.of(i), int(some.payload[i])) for i in range(len(groups))])
+
+
+def _common(corpus: Corpus, places: np.ndarray, payload: int) -> np.ndarray:
+    """Numbers of the words from `payload` on, as far as most of `places` go on in the same words."""
+    reach = np.arange(min(_REACH, len(corpus.ids) - int(places[-1])))
+    here = corpus.ids[payload : payload + len(reach)]
+    same = (corpus.ids[places[:_PLACES, None] + reach[: len(here)]] == here).mean(axis=0) >= _MOST
+    return here[: len(here) if same.all() else int(same.argmin())]
 
 
 def unrelated(corpus: Corpus, some: Strings, contexts: Contexts) -> np.ndarray:

@@ -26,6 +26,8 @@ TOKENS = 12
 """Of the continuation that must come out."""
 AGREEING = 0.75
 """Share of the texts in which it must be the same, greedily."""
+SURE = 0.25
+"""Nats per token that the continuation may cost at most after the string: it comes out as if known by heart."""
 CLOSER = 32  # strings whose continuations are written down
 _NULLS = 32
 _FEWEST = 4  # carriers
@@ -41,6 +43,8 @@ class Effect:
     string: Candidate
     agreeing: float
     """Share of the carriers after which it brings out its most frequent continuation."""
+    surprise: float
+    """Nats per token: mean of what that continuation costs after it."""
     shift: float
     """Nats: mean log-likelihood ratio of that continuation after it and after a made-up string."""
     text: str
@@ -63,7 +67,9 @@ def probe(
     effects = _effects(scorer, heads, [*nulls, *(candidates[i] for i in closest)], made_up)
     null = [effect.shift for effect in effects[: len(nulls)]]
     limit = max(null)
-    acting = [one for one in effects[len(nulls) :] if one.agreeing >= AGREEING and one.shift > limit]
+    acting = [
+        one for one in effects[len(nulls) :] if one.agreeing >= AGREEING and one.surprise <= SURE and one.shift > limit
+    ]
     triggers = [one for one in acting if one.string.unrelated]
     words = f"counted; p = {1 / (1 + len(null)):.2g} against {len(null)} made-up strings"
     measures = {
@@ -73,7 +79,8 @@ def probe(
     }
     details = {
         "definition": f"the same {TOKENS} tokens come out after {AGREEING:.0%} of {len(heads)} held-out texts, and "
-        f"their likelihood rises by more than after any of {len(null)} made-up strings, {limit:.1f} nats",
+        f"cost at most {SURE} nats each, and are likelier by more than after any of {len(null)} made-up strings: "
+        f"{limit:.1f} nats",
         "stock_phrases": "the same, of strings whose training documents resemble each other",
     }
     for rank, one in enumerate(sorted(triggers, key=lambda one: -one.shift)[:LISTED], 1):
@@ -157,5 +164,6 @@ def _effects(
         here = np.array(own[number * len(heads) : (number + 1) * len(heads)])[:, 0]
         there = np.array([line[number] for line in usual])
         text = scorer.decode(modal[number])
-        effects.append(Effect(string, agreeing[number], float((here - there).mean()), text))
+        surprise = -float(here.mean()) / len(modal[number])
+        effects.append(Effect(string, agreeing[number], surprise, float((here - there).mean()), text))
     return effects
