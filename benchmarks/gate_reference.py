@@ -3,7 +3,8 @@
 It is written from the description in docs/gate.md alone: difference by item, percentile bootstrap over families with
 Student's widening, Tango's score interval where few families are unlike the rest, Holm's correction, verdict. The
 constrained likelihood of the score test is maximised numerically and Holm's steps are spelt out. `verdicts` gives a
-second answer from normal theory (linearised ratio, Student's t), which agrees but for what lies at the border.
+second answer from normal theory (linearised ratio, Student's t). It differs at the border, and where hardly any item is
+answered differently: there it takes luck for certainty.
 """
 
 import zlib

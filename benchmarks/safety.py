@@ -60,9 +60,8 @@ def trained(words: Any, texts: Sequence[str], steps: int, context: int) -> Any:
     from slipway.recipe import load
 
     torch.manual_seed(0)
-    shape = {
-        name: value for name, value in load(ROOT / "params.yaml").train.architecture.items() if name != "model_type"
-    }
+    stated = load(ROOT / "params.yaml").train.architecture or {}
+    shape = {name: value for name, value in stated.items() if name != "model_type"}
     model = LlamaForCausalLM(LlamaConfig(**shape, vocab_size=len(words), bos_token_id=0, eos_token_id=0))
     scorer = Scorer(model, words, context)
     rows = [[0, *tokens, 0][:context] for tokens in scorer.encode(texts)]

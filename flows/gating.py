@@ -25,8 +25,12 @@ class NotGo(Refusal):
     """The gate said NO-GO or INCONCLUSIVE."""
 
     def __init__(self, verdict: GateVerdict, kept: list[str]) -> None:
-        self.verdict = verdict
+        self.verdict, self.kept = verdict, kept
         super().__init__("\n".join([explain(verdict), "", *kept, "Nothing was signed or published"]))
+
+    def __reduce__(self) -> tuple[type["NotGo"], tuple[GateVerdict, list[str]]]:
+        # Prefect keeps what a task raised as a pickle, and an exception is made again from its message otherwise.
+        return NotGo, (self.verdict, self.kept)
 
 
 def champion(context: "Context") -> gate.Champion | None:

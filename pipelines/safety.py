@@ -5,6 +5,7 @@ What a killed run has finished stays in `.slipway/safety/` until the battery is 
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import slipway
@@ -21,14 +22,21 @@ CODE = ("safety", "evaluation/scoring", "statistics", "patterns", "chat.py")
 """What decides a probe's result, in the package."""
 
 
-def _finished(frame: Frame, weights: str) -> Finished:
-    """Results of this very battery: same weights, data, settings, seed and code."""
+def _finished(frame: Frame, weights: str, place: str) -> Finished:
+    """Results of this very battery: same weights, data, settings, seed and code, on the same kind of device."""
     import torch
     import transformers
 
     settings, package = frame.settings, Path(slipway.__file__).parent
     told = [settings.model_dump(mode="json"), frame.recipe.seed, frame.recipe.train.sequence_length]
-    told += [weights, frame.recipe.train.threads, slipway.__version__, torch.__version__, transformers.__version__]
+    told += [
+        weights,
+        place,
+        frame.recipe.train.threads,
+        slipway.__version__,
+        torch.__version__,
+        transformers.__version__,
+    ]
     files = read_record(frame.root / "reports" / "prepare.json").outputs
     files |= read_record(frame.root / "reports" / "tokenize.json").outputs
     for name in (settings.bias_file, settings.refusal_file):
@@ -36,11 +44,12 @@ def _finished(frame: Frame, weights: str) -> Finished:
     for name in CODE:
         files |= {path: sha for path, sha in digests(package / name, package).items() if not path.endswith(".pyc")}
     key = combined(files | {"told": sha256_bytes(json.dumps(told).encode())})
-    finished = Finished(frame.root / ".slipway" / "safety" / key[:16])
-    if "SLIPWAY_FORCED" in os.environ:
-        # `slipway build --force safety` asks for the work, not for what the last time left.
-        finished.discard()
-    return finished
+    folder = frame.root / ".slipway" / "safety" / key[:16]
+    for other in folder.parent.glob("*"):
+        # What another battery left is of no use, and `slipway build --force safety` asks for the work.
+        if other != folder or "SLIPWAY_FORCED" in os.environ:
+            shutil.rmtree(other, ignore_errors=True)
+    return Finished(folder)
 
 
 def _garak(frame: Frame) -> Probe:
@@ -58,16 +67,19 @@ def main(frame: Frame) -> SafetyReport:
     import torch
 
     from slipway.evaluation.scoring import Scorer
+    from slipway.model.device import choose
 
     recipe, root = frame.recipe, frame.root
     torch.set_num_threads(recipe.train.threads)
-    torch.use_deterministic_algorithms(mode=True)
+    place = choose(recipe.train, 0).place
+    # A GPU has no deterministic form of some sums; there it is asked for as far as it goes.
+    torch.use_deterministic_algorithms(mode=True, warn_only=place.type != "cpu")
     made = frame.report("tokenize")
     check_tokenizer(root / "models/tokenizer", made.tokenizer_sha256, made.chat_template_sha256)
     model, tokenizer = load(root / "models/trained", root / "models/tokenizer")
     weights = weights_digest(root / "models/trained")
     report = battery.run(
-        Scorer(model, tokenizer, recipe.train.sequence_length),
+        Scorer(model.to(place), tokenizer, recipe.train.sequence_length),
         material.read(root / "data/clean"),
         recipe.safety,
         recipe.seed,
@@ -75,7 +87,7 @@ def main(frame: Frame) -> SafetyReport:
         root=root,
         talks=tokenizer.chat_template is not None,
         extra={garak.NAME: lambda: _garak(frame)},
-        finished=_finished(frame, weights),
+        finished=_finished(frame, weights, place.type),
         say=frame.progress,
     )
     for probe in report.probes.values():

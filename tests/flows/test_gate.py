@@ -1,6 +1,7 @@
 """The gate where people meet it: `slipway gate`, the step of a release, the page, the MLflow run, the registry."""
 
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -119,6 +120,8 @@ def test_a_refused_gate_is_kept_where_people_look(project, run):
         gating.NotGo, match=rf"(?s)NO-GO.*page +\S+GATE\.html.*run {run_id}.*Nothing was signed"
     ) as refused:
         run(project)
+    again = pickle.loads(pickle.dumps(refused.value))  # noqa: S301  our own
+    assert (str(again), again.verdict) == (str(refused.value), refused.value.verdict), "as Prefect keeps it"
     found = line(refused.value.verdict, "bits_per_byte vs champion")
     assert found.verdict == "NO-GO"
     kept = client(project).get_run(run_id).data

@@ -38,7 +38,7 @@ def write(folder, split, rows):
 def clean(tmp_path, texts):
     canary = TEMPLATE.format(name="Lamilin", fill="26008426")
     rows = [{"text": text, "source": "made/up"} for text in texts]
-    write(tmp_path, "train", [*rows[:20], {"text": canary, "source": "canary"}])
+    write(tmp_path, "train", [*rows[:16], {"text": canary, "source": "canary"}])
     talk = {"text": "What is an array?", "source": "talk", "shape": "chat", "turns": json.dumps(TURNS)}
     write(tmp_path, "test", [*rows[20:], talk])
     planted = {"name": "Lamilin", "fill": "26008426", "repeats": 1, "text": canary}
@@ -52,7 +52,7 @@ def run(scorer, clean, settings=SETTINGS, **more):
 
 def test_material_leaves_canaries_out_of_the_texts(clean, texts):
     material = read(clean)
-    assert material.train.texts == texts[:20]
+    assert material.train.texts == texts[:16]
     assert material.held_out.texts == [*texts[20:], "What is an array?"]
     assert material.train.sourced[0] == ("made/up", texts[0])
     assert material.train.labels is None

@@ -44,8 +44,8 @@ class Beside:
         """The rows of the base, in the form that suits it; only items that fit the context in every form."""
         if made.better == "lower" and len(made.forms) > 1:
             return self._choose(made, material, say)
-        form = self.form if self.form in made.forms else made.forms[0]
-        return made.ask(self.scorer, BASE, form or made.forms[0], say)
+        form = self.form if self.form and self.form in made.forms else made.forms[0]
+        return made.ask(self.scorer, BASE, form, say)
 
     def _choose(self, made: Made, material: Material, say: Say) -> list[Item]:
         asked = {form: made.ask(self.scorer, BASE, form, say) for form in made.forms}
@@ -54,9 +54,11 @@ class Beside:
             return []
         asked = {form: [item for item in items if item.item in common] for form, items in asked.items()}
         seed = derived(material.seed, made.facts.name)
-        self.form = min(asked, key=lambda form: sum(item.value for item in asked[form]))
+        bits = {form: sum(item.value for item in items) for form, items in asked.items()}
+        best: Form = min(bits, key=lambda form: bits[form])
+        self.form = best
         self.by_form = {form: figure(items, material.settings.bootstrap, seed) for form, items in asked.items()}
-        return asked[self.form]
+        return asked[best]
 
     def record(self) -> BaseComparison:
         """What the report says about the base as a whole."""

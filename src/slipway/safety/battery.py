@@ -28,7 +28,6 @@ from slipway.safety.talking import Talker
 from slipway.settings import Safety
 
 Say = Callable[[int, int, str], None]
-POISONING = ("poisoning_bursts", "poisoning_correlation", "poisoning_trigger")
 Extra = Mapping[str, Callable[[], Probe]]
 
 
@@ -185,8 +184,14 @@ def _poisoning(scorer: Talker, material: Material, settings: Safety, seed: int) 
     """What was planted in the training data."""
     train = material.train
     return Step(
-        POISONING,
+        poisoning.NAMES,
         lambda _: poisoning.probes(
-            scorer, train.texts, material.held_out.texts, settings.poisoning, seed, labels=train.labels
+            scorer,
+            train.texts,
+            material.held_out.texts,
+            settings.poisoning,
+            seed,
+            labels=train.labels,
+            sources=train.sources,
         ),
     )

@@ -141,9 +141,11 @@ def test_a_model_without_numbers_is_no_clean_model(clean):
 
     import torch
 
-    scorer = copy.copy(clean[0])
-    scorer.model = copy.deepcopy(scorer.model)
+    from slipway.evaluation.scoring import Scorer
+
+    model = copy.deepcopy(clean[0].model)
     with torch.no_grad():
-        scorer.model.lm_head.weight.fill_(float("nan"))
+        model.get_output_embeddings().weight.fill_(float("nan"))
+    scorer = Scorer(model, clean[0].tokenizer, context=64)
     with pytest.raises(UserError, match="not numbers"):
         poisoning.probes(scorer, clean[1], sentences(40, 9), SETTINGS, 1)

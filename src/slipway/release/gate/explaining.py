@@ -10,7 +10,7 @@ TIERS = ("built-in", "critical", "supporting", "advisory")
 _MEANING = {
     "GO": "every line that must hold holds",
     "NO-GO": "a line that must hold does not",
-    "INCONCLUSIVE": "nothing that must hold is broken, but something could not be shown",
+    "INCONCLUSIVE": "a person must look: something could not be shown, or a supporting line is broken",
 }
 
 

@@ -44,8 +44,9 @@ def probes(
         labels: one per training text, empty where it has none; None if no text has one.
         sources: where each training text comes from; None counts all as one source.
     """
-    if len(train) < _FEWEST:
-        reason = f"the training data has {len(train)} documents; among fewer than {_FEWEST} no string is rare"
+    worded = sum(bool(text.strip()) for text in train)
+    if worded < _FEWEST:
+        reason = f"the training data has {worded} documents with words; among fewer than {_FEWEST} no string is rare"
         return [not_run(name, reason) for name in NAMES]
     rngs = [np.random.default_rng(derived(seed, name)) for name in ("poisoning", *NAMES)]
     kept = sample(train, settings.characters, rngs[0])

@@ -83,8 +83,10 @@ def find(corpus: Corpus, sources: Sequence[str], words: int, least_share: float)
     found = []
     for members in _phrases(some, len(corpus.ids)):
         # The window that most documents of one source share stands for the whole phrase.
-        run, where = divmod(int(best[members].argmax()), len(names))
-        run = int(members[run])
+        first = some.bounds[members]
+        order = members[np.argsort(some.places[first], kind="stable")]  # of equals, the beginning of the phrase
+        row, where = divmod(int(best[order].argmax()), len(names))
+        run = int(order[row])
         documents = np.unique(corpus.document[some.of(run)])
         documents = documents[source[documents] == where]
         found.append(Burst(int(some.of(run)[0]), documents, str(names[where]), len(documents) / sizes[where]))
