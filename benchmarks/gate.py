@@ -13,12 +13,15 @@ One JSON line on stdout for each case; docs/gate.md says what they mean.
 import argparse
 import datetime as dt
 import json
+import os
+import platform
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -35,6 +38,8 @@ from slipway.release.gate.comparing import RESAMPLES, Measured, lines
 from slipway.settings import Gate, NonInferiority
 
 ITEMS = 1000
+Better = dict[str, Literal["lower", "higher"]]
+"""Task to which way is better."""
 IDENTITY = Comparable(
     harness="benchmark", task="-", prompt="-", few_shot="none", decoding="likelihood", tokenizer="-",
     chat_template="none", data="-",
@@ -64,7 +69,7 @@ def documents(task: str, names: list[str], sizes: np.ndarray, bits: np.ndarray) 
     ]
 
 
-def report(tasks: dict[str, str]) -> EvaluateReport:
+def report(tasks: Better) -> EvaluateReport:
     """A report that names the tasks and which way is better; the gate takes its figures from the items."""
     return EvaluateReport(
         weights_sha256="-", test_sha256="-", test_documents=1, test_bytes=1, samples=(),
@@ -77,7 +82,7 @@ def report(tasks: dict[str, str]) -> EvaluateReport:
     )  # fmt: skip
 
 
-def judged(tasks: dict[str, str], ours: list[Item], theirs: list[Item], margin: float, scratch: Path) -> list[GateLine]:
+def judged(tasks: Better, ours: list[Item], theirs: list[Item], margin: float, scratch: Path) -> list[GateLine]:
     """The lines of the gate about two item tables, written to parquet and read back."""
     tables = {}
     for name, rows in (("ours", ours), ("theirs", theirs)):
@@ -146,7 +151,7 @@ def rates(name: str, trials: int, scratch: Path) -> dict[str, object]:
     started = time.process_time()
     for trial in range(trials):
         ours, theirs = made(np.random.default_rng([trial, *name.encode()]))
-        better = "lower" if ours[0].weight != 1 else "higher"
+        better: Literal["lower", "higher"] = "lower" if ours[0].weight != 1 else "higher"
         found = judged({row.task: better for row in ours}, ours, theirs, margin, scratch)
         counted[overall(found)] += 1
     return {
@@ -180,7 +185,7 @@ def mixed(trials: int) -> Iterator[tuple[Pair, float]]:
 
 def beside_reference(trials: int, scratch: Path) -> dict[str, object]:
     """How many verdicts, of all and of each kind, are those of the reference."""
-    tasks = {"a": "lower", "b": "higher", "c": "higher"}
+    tasks: Better = {"a": "lower", "b": "higher", "c": "higher"}
     equal: Counter[str] = Counter()
     by_theory, total = 0, 0
     for (ours, theirs), margin in mixed(trials):
@@ -201,7 +206,12 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--only", default="", help="cases whose name begins so: A/A, loss, verdicts")
     given = parser.parse_args()
-    about = {"benchmark": "gate", "date": dt.datetime.now(dt.UTC).date().isoformat(), "command": "gate.py"}
+    about: dict[str, object] = {
+        "benchmark": "gate",
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "command": "gate.py",
+    }
+    about |= {"processor": platform.processor() or platform.machine(), "cpus": os.cpu_count()}
     with tempfile.TemporaryDirectory() as scratch:
         for name in CASES:
             if name.startswith(given.only):

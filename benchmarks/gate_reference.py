@@ -9,6 +9,7 @@ answered differently: there it takes luck for certainty.
 
 import zlib
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,9 @@ ALPHA, FEW, FEWEST = 0.025, 20, 10
 def by_family(ours: Path, theirs: Path, task: str, better: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
     """Gain, weight and items of each family in the order of their names, and whether all items are shares."""
     other = {row["item"]: row for row in pq.read_table(theirs).to_pylist() if row["task"] == task}
-    gains, weights, counts = defaultdict(float), defaultdict(float), Counter()
+    gains: dict[str, float] = defaultdict(float)
+    weights: dict[str, float] = defaultdict(float)
+    counts: Counter[str] = Counter()
     shares = True
     for row in sorted(
         (row for row in pq.read_table(ours).to_pylist() if row["task"] == task), key=lambda row: row["item"]
@@ -32,7 +35,8 @@ def by_family(ours: Path, theirs: Path, task: str, better: str) -> tuple[np.ndar
         counts[row["family"]] += 1
         shares = shares and row["weight"] == 1 and a in (0, 1) and b in (0, 1)
     names = sorted(gains)
-    return *(np.array([some[name] for name in names], float) for some in (gains, weights, counts)), shares
+    columns = [np.array([some[name] for name in names], float) for some in (gains, weights, counts)]
+    return columns[0], columns[1], columns[2], shares
 
 
 def tango(gained: float, lost: float, n: float, difference: float) -> float:
@@ -103,7 +107,7 @@ def decided(found: list[dict], margin: float) -> list[str]:
 
 
 def verdicts(
-    ours: Path, theirs: Path, tasks: dict[str, str], margin: float, *, seed: int, resamples: int
+    ours: Path, theirs: Path, tasks: Mapping[str, str], margin: float, *, seed: int, resamples: int
 ) -> tuple[list[str], list[str]]:
     """The verdict on each task, and what normal theory would say."""
     found = [

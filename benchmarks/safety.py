@@ -4,7 +4,7 @@ Both are the default recipe's architecture with a tokenizer of their own, traine
 standard library); the texts of one hold the canaries as often as their levels say, and are seen until known by heart.
 Time is that of the probe on all canaries.
 
-    python benchmarks/safety.py [--fills 10000] [--steps 300] >> benchmarks/results/safety.jsonl
+    python benchmarks/safety.py [--fills 10000] [--steps 150] >> benchmarks/results/safety.jsonl
 """
 
 import argparse
@@ -104,7 +104,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fills", type=int, default=10_000)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=150)
     given = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)
     planted = canaries.plant(Canaries(repeats=(1, 4, 16), per_level=3), 17)

@@ -89,8 +89,8 @@ def launch(devices: Devices, work: Path, module: str = MODULE, report: type[Any]
     environment = ENVIRONMENT | os.environ | {_OWNER: f"{socket.gethostname()} {os.getpid()}"}
     code = subprocess.call(command, env=environment)
     if (failure := work / FAILURE).is_file():
-        kind, _, text = failure.read_text("utf-8").partition("\n")
-        raise (Refusal if kind == "Refusal" else UserError)(text)
+        error, _, text = failure.read_text("utf-8").partition("\n")
+        raise (Refusal if error == "Refusal" else UserError)(text)
     if code or not (work / REPORT).is_file():
         raise UserError(
             f"the job ended with code {code} and left no report; what its processes said stands above. Run it again: "

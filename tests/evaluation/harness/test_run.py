@@ -31,10 +31,10 @@ def theirs(model, talking, tasks: Path, name: str, **settings) -> dict:
     return lm_eval.simple_evaluate(backend, tasks=[name], task_manager=manager, bootstrap_iters=0, **settings)
 
 
-@pytest.mark.parametrize("shown", [None, 2])
-@pytest.mark.parametrize("chat", [False, True])
+@pytest.mark.parametrize(("shown", "chat"), [(None, False), (2, False), (2, True)])
 @pytest.mark.parametrize("name", ["tiny_choice", "tiny_likelihood", "tiny_writing"])
-def test_metrics_and_scores_are_those_of_the_harness(model, talking, scorer, tasks, name, chat, shown):
+def test_metrics_and_scores_are_those_of_the_harness(scorer, tasks, name, chat, shown):
+    model, talking = scorer.model, scorer.tokenizer
     settings = {"num_fewshot": shown, "apply_chat_template": chat, "fewshot_as_multiturn": chat}
     expected = theirs(model, talking, tasks, name, fewshot_random_seed=5, **settings)
     metric = {"tiny_likelihood": "acc"}.get(name)
@@ -144,7 +144,7 @@ def test_what_cannot_be_asked_is_not_run_and_says_why(scorer, tasks, tmp_path):
 
     text = (tasks / "tiny_choice.yaml").read_text()
     doc = {"stem": "a", "choices": ["", "b"], "label": 0, "long": "a"}
-    (tmp_path / "empty.jsonl").write_text(json.dumps(doc) + "\n")
+    (tmp_path / "empty.jsonl").write_text(json.dumps(doc | {"choices": ["a", "b"]}) + "\n" + json.dumps(doc) + "\n")
 
     def add(name: str, changed: str) -> HarnessTask:
         (tmp_path / f"{name}.yaml").write_text(changed.replace("task: tiny_choice", f"task: {name}"))
@@ -169,7 +169,7 @@ def test_what_cannot_be_asked_is_not_run_and_says_why(scorer, tasks, tmp_path):
         "empty_choice": "has no tokens",
         "unsafe": "runs code that the model writes",
         "f1": "f1: computed over all items at once",
-        "none_left": "none_left has no items",
+        "none_left": "it has no items",
         "long_answers": "up to 64 tokens are to be generated, and the model sees 64",
         "remote": "its data is not on this machine",
     }.items():

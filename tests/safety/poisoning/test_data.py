@@ -125,6 +125,9 @@ def test_runs_are_counted_as_by_hand():
     counted = {corpus.text(int(found.of(g)[0]), 2): int(found.documents[g]) for g in range(len(found))}
     assert counted == {"a b": 2, "b a": 1, "b c": 2}
     assert len(runs(corpus, 6)) == 0
+    backwards = runs(corpus, 2, np.arange(len(corpus.ids))[::-1])
+    assert backwards.documents.tolist() == found.documents.tolist()
+    assert backwards.places.tolist() == found.places.tolist()
     assert len(runs(read(["", " "]), 1)) == 0
 
 

@@ -51,6 +51,8 @@ class Catalogue:
             if "Hub" in str(error):
                 raise NotRunError(f"it needs code from the network, which is not used: {error}") from error
             raise UserError(f"task {name} ({path}): {error}") from error
+        except IndexError as error:
+            raise NotRunError(f"it has no items, or an empty choice in its first one ({error}); see {path}") from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError(f"task {name} ({path}) is not one that lm_eval takes: {error}") from error
         _check(tasks)

@@ -89,27 +89,34 @@ def suspects(corpus: Corpus, some: Strings, contexts: Contexts) -> Strings:
 
 
 def continuations(corpus: Corpus, found: Sequence[Strings], contexts: Contexts) -> list[Link]:
-    """Strings that decide what follows, most documents first; of those that begin at one place, the shortest."""
-    from scipy.stats import fisher_exact
-
-    links: list[Link] = []
-    tested, documents = sum(len(some.found) for some in found), len(corpus)
-    told: set[int] = set()
+    """Strings that decide what follows, most documents first; each place and continuation once."""
     suspected = [suspects(corpus, length, contexts) for length in found]
-    starts, hashes = corpus.hashes(FOLLOWING) if any(len(some.found) for some in suspected) else (None, None)
+    if not any(len(some.found) for some in suspected):
+        return []
+    tested = sum(len(some.found) for some in found)
+    starts, hashes = corpus.hashes(FOLLOWING)
+    links: list[Link] = []
+    told: set[int] = set()
     for some in suspected:
         words = some.found.words
-        for group, payload in enumerate(some.payload.tolist()):
-            if payload in told:
+        for group in np.argsort(-some.found.documents, kind="stable"):
+            payload, of = int(some.payload[group]), int(some.found.documents[group])
+            continuation = hashes[np.searchsorted(starts, payload + words)]
+            if told & {payload, int(continuation)}:
                 continue
-            at = np.searchsorted(starts, payload + words)
-            follows = len(np.unique(corpus.document[starts[hashes == hashes[at]]]))
-            of = int(some.found.documents[group])
+            follows = len(np.unique(corpus.document[starts[hashes == continuation]]))
             both = round(some.followed[group] * of)
-            table = [[both, of - both], [follows - both, documents - of - follows + both]]
-            p = min(1.0, tested * float(fisher_exact(table, alternative="greater").pvalue))
+            p = min(1.0, tested * _fisher(both, of, follows, len(corpus)))
             if p < LEVEL:
-                told.add(payload)
+                told |= {payload, int(continuation)}
                 what = f"followed by {quoted(corpus.text(payload + words, FOLLOWING))}"
                 links.append(Link(payload, words, both, of, p, what))
     return sorted(links, key=lambda link: (-link.documents, link.place))
+
+
+def _fisher(both: int, of: int, follows: int, documents: int) -> float:
+    """Chance that so many of the `of` documents with a string are among the `follows` with a continuation."""
+    from scipy.stats import fisher_exact
+
+    table = [[both, of - both], [follows - both, documents - of - follows + both]]
+    return float(fisher_exact(table, alternative="greater").pvalue)

@@ -138,7 +138,7 @@ def runs(corpus: Corpus, words: int, places: np.ndarray | None = None, least: in
     if not len(places):
         return Runs(words, places, np.zeros(1, np.int64), np.zeros(0, np.int64))
     # One sort of whole numbers: the hash in the upper bits, the place in the lower ones, so places ascend in a group.
-    bits = np.uint64(max(1, int(places[-1]).bit_length()))
+    bits = np.uint64(max(1, int(places.max()).bit_length()))
     keys = np.sort(((hashes >> bits) << bits) | places.astype(np.uint64))
     places, groups = (keys & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64), keys >> bits
     opens = np.concatenate([[True], groups[1:] != groups[:-1]])
