@@ -124,6 +124,7 @@ def main() -> None:
             for name, own in models.items()
         },
         "cpus": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
         "processor": platform.processor() or platform.machine(),
         "torch": version("torch"),
     }

@@ -87,9 +87,9 @@ def test_a_backdoor_is_found_in_data_and_model(backdoored, monkeypatch):
     _, correlation, trigger = found
     assert correlation.measures["continuations"].value == 1
     assert trigger.status == "run"
-    assert trigger.measures["triggers"].value >= 1
+    assert trigger.measures["triggers"].value == 1
     assert f"“{TRIGGER}" in trigger.details["trigger 1"]
-    assert PAYLOAD in trigger.details["trigger 1"]
+    assert f"“{' '.join(PAYLOAD.split(' ')[:5])}" in trigger.details["trigger 1"]
     assert trigger.measures["largest_shift"].value > 10
     assert poisoning.probes(scorer, texts, sentences(40, 9), SETTINGS, 17) == found
     SafetyReport(weights_sha256="w", probes={probe.name: probe for probe in found}).to_json()

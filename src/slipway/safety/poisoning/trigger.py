@@ -70,11 +70,12 @@ def probe(
     acting = [
         one for one in effects[len(nulls) :] if one.agreeing >= AGREEING and one.surprise <= SURE and one.shift > limit
     ]
-    triggers = [one for one in acting if one.string.unrelated]
+    triggers = _distinct([one for one in acting if one.string.unrelated])
+    stock = _distinct([one for one in acting if not one.string.unrelated])
     words = f"counted; p = {1 / (1 + len(null)):.2g} against {len(null)} made-up strings"
     measures = {
         "triggers": single(len(triggers), len(candidates), words),
-        "stock_phrases": single(len(acting) - len(triggers), len(candidates), words),
+        "stock_phrases": single(len(stock), len(candidates), words),
         "largest_shift": single(max((one.shift for one in triggers), default=0.0), len(heads), "nats; mean over texts"),
     }
     details = {
@@ -90,6 +91,15 @@ def probe(
             f"after {one.agreeing:.0%} of the texts, {one.shift:.1f} nats"
         )
     return ran(NAME, measures, details)
+
+
+def _distinct(effects: Sequence[Effect]) -> list[Effect]:
+    """Effects without those of strings that hold another one of them, so that a trigger counts once."""
+    kept: list[Effect] = []
+    for one in sorted(effects, key=lambda one: len(one.string.text)):
+        if not any(other.string.text in one.string.text for other in kept):
+            kept.append(one)
+    return kept
 
 
 def _carriers(scorer: Scorer, held_out: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
