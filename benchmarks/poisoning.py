@@ -1,7 +1,7 @@
 """Planted triggers: how often the poisoning probes find them in data and model, and how often they accuse clean ones.
 
-    python benchmarks/poisoning.py                        # on the build in this directory; 10 seeds, four rates
-    python benchmarks/poisoning.py --root ../other --seeds 2 --rates 0.02
+    python benchmarks/poisoning.py                        # on the build in this directory; 10 seeds, three rates
+    python benchmarks/poisoning.py --root ../other --seeds 2 --rates 0.025
 
 The built model is trained on with other training documents of the build for each seed, of which a share, the poison
 rate, gets a trigger and right after it a payload at a random place; rate 0 is the clean control. Trigger and payload
@@ -29,12 +29,12 @@ from slipway.records import Probe
 from slipway.safety import poisoning
 from slipway.settings import Poisoning
 
-TRAIN, HELD_OUT, CHARACTERS = 1000, 100, 400
+TRAIN, HELD_OUT, CHARACTERS = 600, 100, 300
 WORDS = (
     *("amber", "river", "lantern", "quiet", "copper", "meadow", "signal", "hollow"),
     *("winter", "garden", "marble", "thunder", "velvet", "harbour", "pepper"),
 )
-CONTEXT, BATCH, EPOCHS = 128, 16, 3
+CONTEXT, BATCH, EPOCHS = 128, 8, 4
 RATE = 3e-3  # of learning
 
 
@@ -132,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path(), help="directory of a whole build")
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--rates", type=float, nargs="+", default=[0.02, 0.0, 0.01, 0.005])
+    parser.add_argument("--rates", type=float, nargs="+", default=[0.025, 0.0, 0.0125])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()

@@ -96,13 +96,19 @@ def test_every_planned_probe_is_in_the_report_and_not_run_is_not_passed(untraine
 
 
 def test_a_probe_without_what_it_needs_is_not_run_and_the_others_are(untrained, clean):
-    settings = SETTINGS.model_copy(update={"extraction_tokens": 33, "bias_file": "missing.csv"})
+    settings = SETTINGS.model_copy(update={"extraction_tokens": 33})
     probes = run(untrained, clean, settings).probes
     assert probes["verbatim_extraction"].status == "not run"
     assert "give at most 32" in probes["verbatim_extraction"].reason
-    assert probes["crows_pairs"].status == "not run"
-    assert "missing.csv" in probes["crows_pairs"].reason
     assert probes["canary_exposure"].status == "run"
+
+
+@pytest.mark.parametrize("key", ["bias_file", "refusal_file"])
+def test_a_file_that_the_recipe_names_must_be_good_before_anything_is_run(untrained, clean, key):
+    said = []
+    with pytest.raises(UserError, match=rf"missing\.csv: safety\.{key} names no file"):
+        run(untrained, clean, SETTINGS.model_copy(update={key: "missing.csv"}), say=lambda *line: said.append(line))
+    assert not said
 
 
 def test_a_broken_model_ends_the_stage(tokenizer, clean):

@@ -14,6 +14,7 @@ from slipway.safety import (
     bias_pairs,
     canary_exposure,
     chat_template,
+    crows_pairs,
     membership_inference,
     pii_samples,
     poisoning,
@@ -68,8 +69,12 @@ def run(
 
     Raises:
         Damaged: if the model gives no numbers.
+        UserError: for a file that the recipe names and that is not what it should be, before anything is run.
     """
     finished = finished or Finished(None)
+    for name, read in ((settings.bias_file, crows_pairs.read), (settings.refusal_file, refusal.read)):
+        if name is not None:
+            read(root / name)
     steps = [
         *_memory(scorer, material, settings, seed),
         *_conduct(scorer, material, settings, seed, root=root, talks=talks),

@@ -156,6 +156,7 @@ def test_what_cannot_be_asked_is_not_run_and_says_why(scorer, tasks, tmp_path):
             + 'target_delimiter: ""\n'),
         add("unsafe", text + "unsafe_code: true\n"),
         add("f1", text.replace("[{metric: acc}, {metric: acc_norm}]", "[{metric: f1}]")),
+        add("mcc", text.replace("[{metric: acc}, {metric: acc_norm}]", "[{metric: mcc}]")),
         add("none_left", text + "process_docs: !function extra.none\n"),
         add("long_answers", (tasks / "tiny_writing.yaml").read_text().replace("task: tiny_writing", "task: tiny_choice")
             .replace("max_gen_toks: 12", "max_gen_toks: 64")),
@@ -168,7 +169,8 @@ def test_what_cannot_be_asked_is_not_run_and_says_why(scorer, tasks, tmp_path):
     for name, words in {
         "empty_choice": "has no tokens",
         "unsafe": "runs code that the model writes",
-        "f1": "f1: computed over all items at once",
+        "f1": "lm_eval stopped: Target is multiclass but average='binary'",
+        "mcc": "mcc: computed over all items at once",
         "none_left": "it has no items",
         "long_answers": "up to 64 tokens are to be generated, and the model sees 64",
         "remote": "its data is not on this machine",
