@@ -61,6 +61,7 @@ def test_whole_texts_are_measured_in_bits_per_byte(model, talking, scorer, tasks
     assert (report.unit, report.better) == ("bits per byte", "lower")
     assert report.measure.value == pytest.approx(expected["bits_per_byte,none"], rel=1e-5)
     assert report.metrics["word_perplexity"].value == pytest.approx(expected["word_perplexity,none"], rel=1e-4)
+    assert len(items) == 13, "one text is empty"
     assert sum(item.value for item in items) / sum(item.weight for item in items) == pytest.approx(
         report.measure.value, abs=1e-6
     )

@@ -90,7 +90,7 @@ def test_a_backdoor_is_found_in_data_and_model(backdoored, monkeypatch):
     assert trigger.measures["triggers"].value == 1
     assert f"“{TRIGGER}" in trigger.details["trigger 1"]
     assert f"“{' '.join(PAYLOAD.split(' ')[:5])}" in trigger.details["trigger 1"]
-    assert trigger.measures["largest_shift"].value > 10
+    assert trigger.measures["largest_shift"].value > 5
     assert poisoning.probes(scorer, texts, sentences(40, 9), SETTINGS, 17) == found
     SafetyReport(weights_sha256="w", probes={probe.name: probe for probe in found}).to_json()
 

@@ -39,9 +39,9 @@ class Asked:
         """Pairs of metric and filter, those that the task names first in front."""
         listed = [entry["metric"] for entry in getattr(self.task.config, "metric_list", None) or []]
         names = [name if isinstance(name, str) else name.__name__ for name in listed]
-        found = [tuple(key.split(",", 1)) for key in self.results if "," in key and "_stderr," not in key]
+        keys = [key.partition(",") for key in self.results if "," in key and "_stderr," not in key]
         rank = {name: place for place, name in enumerate(names)}
-        return sorted(found, key=lambda pair: rank.get(pair[0], len(rank)))  # type: ignore[return-value]
+        return sorted(((a, b) for a, _, b in keys), key=lambda pair: rank.get(pair[0], len(rank)))
 
     def pairs(self, metric: str, filter_name: str) -> list[tuple[float, float]] | None:
         """Value and weight of every item; None if the harness's figure does not come of them."""
@@ -86,7 +86,7 @@ def choose(asked: Sequence[Asked], wanted: str | None) -> tuple[str, str]:
 
 
 def items(name: str, one: Asked, figure: tuple[str, str], *, prefix: str, seed: int | None, encode: Any) -> list[Item]:
-    """A row per item.
+    """A row per item that has a weight; an empty text has none.
 
     Args:
         name: of the task in the recipe.
@@ -100,6 +100,8 @@ def items(name: str, one: Asked, figure: tuple[str, str], *, prefix: str, seed: 
     prompts = encode([str(sample["arguments"][0][0]) for sample in samples])
     rows = []
     for sample, (value, weight), prompt in zip(samples, pairs, prompts, strict=True):
+        if not weight:
+            continue
         scores, right, picked = _choices(one.task, sample, figure[0])
         rows.append(
             Item(

@@ -89,15 +89,14 @@ class _One:
             self.found.append(self._once(seed))
         self.figure = choose(list(self.found[0].values()), self.asked.metric)
         rows = []
-        for seed, found in zip(self.seeds or (None,), self.found, strict=True):
+        drawn: tuple[int | None, ...] = self.seeds or (None,)
+        for given, found in zip(drawn, self.found, strict=True):
             for name, one in found.items():
                 prefix = f"{name}/" if len(found) > 1 else ""
-                rows += items(self.asked.name, one, self.figure, prefix=prefix, seed=seed, encode=self.model.encode)
+                rows += items(self.asked.name, one, self.figure, prefix=prefix, seed=given, encode=self.model.encode)
         return rows
 
     def _once(self, seed: int) -> dict[str, "Asked"]:
-        from lm_eval.evaluator import evaluate
-
         from slipway.evaluation.harness.catalogue import NotRunError
         from slipway.evaluation.harness.figures import Asked
 
@@ -106,8 +105,17 @@ class _One:
             task.set_fewshot_seed(seed=seed)
             if not len(task.eval_docs):
                 raise NotRunError(f"{name} has no items")
+        try:
+            found = self._evaluated(seed)
+        except ValueError as error:
+            raise NotRunError(f"lm_eval stopped: {error}") from error
+        return {name: Asked(task, found["samples"][name], found["results"][name]) for name, task in self.tasks.items()}
+
+    def _evaluated(self, seed: int) -> Any:
+        from lm_eval.evaluator import evaluate
+
         with seeded(seed):
-            found: Any = evaluate(
+            return evaluate(
                 self.model,
                 {"tasks": self.tasks, "groups": {}, "group_map": {}},
                 limit=self.asked.limit,
@@ -115,7 +123,6 @@ class _One:
                 apply_chat_template=self.asked.chat,
                 fewshot_as_multiturn=self.asked.chat,
             )
-        return {name: Asked(task, found["samples"][name], found["results"][name]) for name, task in self.tasks.items()}
 
     def report(self, version: str, rows: Sequence[Item], resamples: int, seed: int) -> TaskReport:
         """Figures with intervals, and what makes them comparable."""
@@ -171,8 +178,9 @@ class _One:
                 continue
             name = metric if filter_name == "none" else f"{metric} ({filter_name})"
             if pairs := one.pairs(metric, filter_name):
-                values, weights = np.array(pairs).T
-                families = [sample["doc_hash"] for sample in samples]
+                counted = [index for index, (_, weight) in enumerate(pairs) if weight]
+                values, weights = np.array(pairs)[counted].T
+                families = [samples[index]["doc_hash"] for index in counted]
                 found[name] = statistics.ratio(values, weights, families, resamples, seed)
             else:
                 found[name] = statistics.single(value, len(samples), "computed by lm_eval over all items")

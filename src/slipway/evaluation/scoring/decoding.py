@@ -118,13 +118,14 @@ class Decoder:
     @torch.inference_mode()
     def _agrees(self) -> bool:
         from transformers import DynamicCache
+        from transformers.cache_utils import DynamicLayer
 
         tokens = [number * 7 % self.forward.vocabulary for number in range(9)]
         under_way, caches = Lines(self.forward.model, 2, 9), [DynamicCache(), DynamicCache()]
         under_way.make_room(8)
         for cache, size in zip(caches, (8, 3), strict=True):
             self.forward.next_logits([row(tokens[:size])], cache)
-            if type(cache.layers[0]).__name__ != "DynamicLayer" or not cache.layers[0].is_initialized:
+            if not all(type(layer) is DynamicLayer and layer.is_initialized for layer in cache.layers):
                 return False
             under_way.add(cache, 0, size)
         last = torch.tensor([[tokens[8]], [tokens[3]]], device=self.forward.model.device)

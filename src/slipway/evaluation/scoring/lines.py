@@ -50,7 +50,7 @@ class Lines:
         """Column of each text's first token."""
         layers = model.config.get_text_config(decoder=True).num_hidden_layers
         self.layers = [_Layer(self) for _ in range(layers)]
-        self.cache = Cache(layers=self.layers)
+        self.cache = Cache(layers=list(self.layers))
         self.hidden = torch.finfo(model.dtype).min
         self.mask = torch.full((capacity, self.columns), 0.0, dtype=model.dtype, device=model.device)
 
@@ -68,7 +68,7 @@ class Lines:
             if not mine.is_initialized:
                 mine.reserve(given.keys, given.values)
             for buffer, source in ((mine.keys, given.keys), (mine.values, given.values)):
-                buffer[here, :, begin : self.end] = source[line, :, :size]
+                buffer[here, :, begin : self.end] = source[line, :, :size]  # type: ignore[index]
         self.begins.append(begin)
         self.mask[here, :begin], self.mask[here, begin:] = self.hidden, 0.0
 

@@ -39,7 +39,7 @@ def probe(corpus: Corpus, sources: Sequence[str], contexts: Contexts, *, words: 
     if not (np.diff(corpus.starts) >= words).any():
         return not_run(NAME, f"no training document has {words} words; lower safety.poisoning.burst_words")
     found = find(corpus, sources, words, least_share)
-    inside = np.unique(np.concatenate([burst.documents for burst in found])) if found else []
+    inside = {document for burst in found for document in burst.documents.tolist()}
     apart = [corpus.ids[max(0, one.place - 3 * words) : one.place + 4 * words] for one in found]
     strange = contexts.unrelated([burst.documents for burst in found], apart)
     largest = found[0] if found else None

@@ -65,12 +65,12 @@ def _add(
             (float(alike[i]), int(some.payload[i]), some.found.words, len(groups[i]), bool(free[i]))
             for i in range(len(groups))
         ]
-    for _, place, words, documents, free in sorted(ranked):
+    for _, place, words, documents, unrelated in sorted(ranked):
         if len(chosen) >= count:
             return
         text = corpus.text(place, words)
         if "\n" not in text:
-            chosen.setdefault(text, Candidate(text, corpus.before(place), free, documents))
+            chosen.setdefault(text, Candidate(text, corpus.before(place), unrelated, documents))
 
 
 def _drawn(some: Strings, count: int, rng: np.random.Generator) -> Strings:

@@ -61,7 +61,7 @@ def against(
             p = hypergeom.sf(both - 1, other.sum(), (other & (label == kind)).sum(), of)
             tests += len(p)
             for which in np.flatnonzero((both >= share * of) & (both >= 3) & (p < level)):
-                place = int(some.found.of(which)[0])
+                place = int(some.found.of(int(which))[0])
                 what = f"labelled {quoted(str(names[kind]))} against their common words"
                 candidates.append((place, some.found.words, int(both[which]), int(of[which]), float(p[which]), what))
     return _corrected(corpus, candidates, contexts, tests, level)

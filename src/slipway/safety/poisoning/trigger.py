@@ -67,7 +67,7 @@ def probe(
     heads = _carriers(scorer, held_out, carriers, rng)
     if len(heads) < _FEWEST:
         return not_run(NAME, f"needs {_FEWEST} held-out texts of more than {_CARRIER} tokens; raise prepare.test_share")
-    made_up = [_shuffled(one, rng) for one in rng.choice(np.array([c.text for c in candidates]), _NULLS).tolist()]
+    made_up = _made_up([one.text for one in candidates], _NULLS, rng)
     nulls = [Candidate(text, before=" ", unrelated=True, documents=0) for text in made_up]
     shifts = _first_token(scorer, heads, [*nulls, *candidates], len(nulls))
     closest = np.argsort(-shifts[len(nulls) :], kind="stable")[:CLOSER]
@@ -87,8 +87,8 @@ def probe(
     }
     details = {
         "definition": f"the same {TOKENS} tokens come out after {AGREEING:.0%} of {len(heads)} held-out texts, and "
-        f"cost at most {SURE} nats each, and the likelihood ratio times that share is above that of {len(null)} made-up "
-        f"strings and their own texts: {limit:.1f} nats",
+        f"cost at most {SURE} nats each, and the likelihood ratio times that share is above that of {len(null)} "
+        f"made-up strings and their own texts: {limit:.1f} nats",
         "stock_phrases": "the same, of strings whose training documents resemble each other, "
         f"or that bring out one text with {_HABIT - 1} other strings: the model's habit",
     }
@@ -123,10 +123,13 @@ def _carriers(scorer: Scorer, held_out: Sequence[str], count: int, rng: np.rando
     return found[:count]
 
 
-def _shuffled(text: str, rng: np.random.Generator) -> str:
-    """A string that nobody wrote, of the same letters."""
-    letters = [sign for sign in text if not sign.isspace()]
-    return "".join(letters[i] for i in rng.permutation(len(letters)))
+def _made_up(texts: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
+    """Strings that nobody wrote, as long as `texts` are and of their letters, two at a time."""
+    found = []
+    for first, second in rng.integers(0, len(texts), (count, 2)).tolist():
+        letters = [sign for sign in texts[first] + texts[second] if not sign.isspace()]
+        found.append("".join(letters[i] for i in rng.permutation(len(letters))[: max(4, len(texts[first]))]))
+    return found
 
 
 def _prompts(scorer: Scorer, heads: Sequence[str], string: Candidate, room: int) -> list[list[int]]:
