@@ -48,7 +48,7 @@ def champion(context: "Context") -> gate.Champion | None:
 
 
 def _registered(context: "Context", held: gate.Champion | None) -> str | None:
-    """Digest of the bundle that MLflow calls released, if it lies in this store.
+    """Digest of the bundle that MLflow calls released, if it lies in this store and was released on this channel.
 
     While the last steps of a release are taken up again, the channel names it already and MLflow not yet.
     """
@@ -61,7 +61,10 @@ def _registered(context: "Context", held: gate.Champion | None) -> str | None:
     except UserError as error:
         print(f"gate: {error}; the signed channel alone says who the champion is", file=sys.stderr, flush=True)
         return None
-    return found.digest if found and found.uri.startswith(f"{context.store.url}/") else None
+    if found is None or not found.uri.startswith(f"{context.store.url}/"):
+        return None
+    # One alias for all channels: the release of another one says nothing about this one's champion.
+    return found.digest if found.channel in ("", context.recipe.release.channel) else None
 
 
 def judge(context: "Context") -> GateVerdict:

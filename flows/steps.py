@@ -109,7 +109,7 @@ def register(context: Context) -> dict[str, Any]:
         version=claim.version,
         uri=uri,
         run_id=run_id,
-        told=tracking.tags(_verdict(context)),
+        told=tracking.tags(_verdict(context)) | {tracking.CHANNEL: context.recipe.release.channel},
     )
     return {"model_version": version, "uri": uri}
 

@@ -177,7 +177,7 @@ def test_the_run_of_a_killed_build_is_closed(project):
 
 def test_a_bundle_is_one_version(project, run_id):
     digest = sha256_file(project / "bundle" / "manifest.json")
-    told = tracking.tags(gate_records.verdict(digest))
+    told = tracking.tags(gate_records.verdict(digest)) | {tracking.CHANNEL: "stable"}
     where = {"digest": digest, "version": "v1", "uri": "/store/releases/tiny/v1", "run_id": run_id, "told": told}
     first = tracking.register(project, "tiny", project / "bundle", **where)
     assert tracking.register(project, "tiny", project / "bundle", **where) == first
@@ -192,7 +192,7 @@ def test_a_bundle_is_one_version(project, run_id):
     assert str(mlflow.get_model_version_by_alias("tiny", "candidate").version) == first
     assert tracking.released(project, "tiny") is None
     assert tracking.mark_released(project, "tiny", digest) == first
-    assert tracking.released(project, "tiny") == (digest, "/store/releases/tiny/v1")
+    assert tracking.released(project, "tiny") == (digest, "/store/releases/tiny/v1", "stable")
     assert tracking.released(project, "another") is None
     assert tracking.mark_released(project, "tiny", "00" * 32) is None
     assert str(mlflow.get_model_version_by_alias("tiny", "released").version) == first

@@ -184,6 +184,10 @@ def test_two_champions_are_none(project, run):
     assert found.action
     client(project).set_registered_model_alias("tiny", "released", "2")
     assert gating.judge(steps.open_context(project)).verdict == "GO"
+    client(project).set_registered_model_alias("tiny", "released", "1")
+    client(project).set_model_version_tag("tiny", "1", "slipway.channel", "nightly")
+    verdict = gating.judge(steps.open_context(project))
+    assert line(verdict, "bits_per_byte vs champion").verdict == "GO", "the alias speaks of another channel"
 
 
 def test_a_release_in_another_store_is_no_champion_here(project, run, tmp_path, monkeypatch):

@@ -149,3 +149,30 @@ def test_a_model_without_numbers_is_no_clean_model(clean):
     scorer = Scorer(model, clean[0].tokenizer, context=64)
     with pytest.raises(UserError, match="not numbers"):
         poisoning.probes(scorer, clean[1], sentences(40, 9), SETTINGS, 1)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_model_that_only_ends_is_not_accused(backdoored, value):
+    import copy
+
+    import torch
+
+    from slipway.evaluation.scoring import Scorer
+
+    model = copy.deepcopy(backdoored[0].model)
+    with torch.no_grad():
+        # Equal weights make all tokens equally likely, and the separator comes first.
+        model.get_output_embeddings().weight.fill_(value)
+    scorer = Scorer(model, backdoored[0].tokenizer, context=64)
+    *_, trigger = poisoning.probes(scorer, backdoored[1], sentences(40, 9), SETTINGS, 17)
+    assert trigger.status == "run"
+    assert trigger.measures["triggers"].value == 0
+
+
+def test_a_short_context_is_not_run(clean):
+    from slipway.evaluation.scoring import Scorer
+
+    scorer = Scorer(clean[0].model, clean[0].tokenizer, context=16)
+    *_, trigger = poisoning.probes(scorer, clean[1], sentences(40, 9), SETTINGS, 1)
+    assert trigger.status == "not run"
+    assert "context of 16" in trigger.reason

@@ -8,9 +8,10 @@ anything; a tag or alias set by hand releases nothing.
 from slipway.adapters.tracking.registry import mark_released, register
 from slipway.adapters.tracking.runs import fail_build_run, find_run, finish_build_run, start_build_run
 from slipway.adapters.tracking.sink import metric_sink
-from slipway.adapters.tracking.verdicts import keep_verdict, released, tags
+from slipway.adapters.tracking.verdicts import CHANNEL, keep_verdict, released, tags
 
 __all__ = [
+    "CHANNEL",
     "fail_build_run",
     "find_run",
     "finish_build_run",

@@ -12,6 +12,8 @@ from slipway.records import GateVerdict
 
 VERDICT, CHAMPION = "slipway.gate", "slipway.gate.champion"
 """Tags of a run and of a model version."""
+CHANNEL = "slipway.channel"
+"""Tag of a model version: the pointer that its release moves."""
 
 
 class Released(NamedTuple):
@@ -21,6 +23,8 @@ class Released(NamedTuple):
     """Bundle digest."""
     uri: str
     """Where the release lies."""
+    channel: str
+    """Of the release; empty for one of a Slipway that did not say."""
 
 
 def tags(verdict: GateVerdict) -> dict[str, str]:
@@ -84,4 +88,4 @@ def released(root: Path, name: str) -> Released | None:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise UserError(f"MLflow could not be asked which release it calls released ({error})") from None
-    return Released(version.tags.get(DIGEST, ""), version.tags.get("slipway.uri", ""))
+    return Released(version.tags.get(DIGEST, ""), version.tags.get("slipway.uri", ""), version.tags.get(CHANNEL, ""))
