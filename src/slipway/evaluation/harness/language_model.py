@@ -21,6 +21,7 @@ from lm_eval.models.utils import (
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from slipway.evaluation.scoring import Sampling, Scorer
+from slipway.evaluation.scoring.texts import tokenized
 
 NEW_TOKENS = 256
 """Of a generation whose task names no limit, as in `hf`."""
@@ -73,7 +74,7 @@ class LanguageModel(TemplateLM):
         for kind in (True, False):
             some = [index for index, add in enumerate(adds) if add is kind]
             if some:
-                encoded = self.tokenizer([strings[index] for index in some], add_special_tokens=kind)["input_ids"]
+                encoded = tokenized(self.tokenizer, [strings[index] for index in some], add_special_tokens=kind)
                 for index, tokens in zip(some, encoded, strict=True):
                     result[index] = tokens
         return result

@@ -29,6 +29,7 @@ from slipway.evaluation.scoring.decoding import Decoder, Text, row
 from slipway.evaluation.scoring.forward import Forward, damaged
 from slipway.evaluation.scoring.rows import Row, Tokens, question_rows, window_rows
 from slipway.evaluation.scoring.sampling import Sampling, Stops
+from slipway.evaluation.scoring.texts import tokenized
 
 Choices = Sequence[Sequence[Tokens]]
 
@@ -66,9 +67,7 @@ class Scorer:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokens of each text, with no control token added or recognised."""
-        if not texts:
-            return []
-        return self.tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        return tokenized(self.tokenizer, texts, add_special_tokens=False, split_special_tokens=True)
 
     def decode(self, tokens: Tokens) -> str:
         """Text of `tokens`; control tokens are left out."""

@@ -1,5 +1,6 @@
 """Which strings are tried as triggers, in which order."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from slipway.safety.poisoning.words import Corpus
 
 _FOLLOWED = 0.3
 _UNUSED, _LOOSE = 0.1, 0.25  # shares of the candidates
+_PLACES = 9  # of a string that are looked at
 _LOOKED_AT = 1000  # strings without a steady continuation, of which the least alike contexts are taken
 
 
@@ -25,7 +27,8 @@ class Candidate:
     before: str
     """What stands between it and the word before, as in the training data: a space, a line break, nothing."""
     unrelated: bool
-    """Its documents have nothing else in common; so has a string that stands in none."""
+    """Its documents have nothing else in common, and it begins no lines, as stock phrases do ("Read more in …"); so
+    has and does a string that stands in none."""
     documents: int
 
 
@@ -57,20 +60,20 @@ def _add(
 ) -> None:
     """Fill `chosen` up to `count`."""
     ranked: list[tuple[float, int, int, int, bool]] = []
-    for some in found:
+    for length, some in enumerate(found):
         groups = rare.documents(corpus, some)
         alike = rare.likeness(corpus, some, groups, contexts)
         free = alike <= contexts.limits(groups)
-        ranked += [
-            (float(alike[i]), int(some.payload[i]), some.found.words, len(groups[i]), bool(free[i]))
-            for i in range(len(groups))
-        ]
-    for _, place, words, documents, unrelated in sorted(ranked):
+        ranked += [(float(alike[i]), int(some.payload[i]), length, i, bool(free[i])) for i in range(len(groups))]
+    for _, place, length, group, unrelated in sorted(ranked):
         if len(chosen) >= count:
             return
-        text = corpus.text(place, words)
+        runs = found[length].found
+        text = corpus.text(place, runs.words)
         if "\n" not in text:
-            chosen.setdefault(text, Candidate(text, corpus.before(place), unrelated, documents))
+            before = Counter(corpus.before(int(at)) for at in runs.of(group)[:_PLACES]).most_common(1)[0][0]
+            plain = unrelated and before != "\n"
+            chosen.setdefault(text, Candidate(text, before, plain, int(runs.documents[group])))
 
 
 def _drawn(some: Strings, count: int, rng: np.random.Generator) -> Strings:

@@ -6,7 +6,8 @@ everywhere to the same place; what it brings out is then written down and its li
 after made-up strings, whose own best continuations are the null. Kurita et al. 2020 plant such strings; Souly et al.
 2025 find that a near-constant number of poisoned documents suffices.
 
-A stock phrase acts like a trigger. It is told from one by its documents, which resemble each other, and counted apart.
+A stock phrase acts like a trigger. It is told from one by its documents, which resemble each other, and by its place,
+the beginning of a line; it is counted apart, so that a trigger in such a place is not lost from sight.
 What is not seen: triggers that are not tried, those of several parts, and those that bring out a text that varies.
 """
 
@@ -96,7 +97,7 @@ def probe(
         "definition": f"the same {TOKENS} tokens come out after {AGREEING:.0%} of {len(heads)} held-out texts, and "
         f"cost at most {SURE} nats each, and the likelihood ratio times that share is above that of {len(null)} "
         f"made-up strings and their own texts: {limit:.1f} nats",
-        "stock_phrases": "the same, of strings whose training documents resemble each other, "
+        "stock_phrases": "the same, of strings whose training documents resemble each other, that begin lines, "
         f"or that bring out one text with {_HABIT - 1} other strings: the model's habit",
     }
     for rank, one in enumerate(sorted(triggers, key=lambda one: -one.size)[:LISTED], 1):
