@@ -25,6 +25,8 @@ class GateLine(Record):
     """What a person can do about it; empty for GO."""
     measure: Measure | None = None
     """The figure that was judged (for a comparison the paired difference, positive = better), if it is one."""
+    value: float | None = None
+    """The very number that was held against the bound: the upper end of an interval, a count, …"""
     bound: float | None = None
     """What it was held against: the bound, or minus the margin."""
     p_value: float | None = None

@@ -83,10 +83,11 @@ def sign(line: GateLine) -> Markup:
 
 
 def _told(line: GateLine) -> Markup:
-    """What is asked, why, and the name for waivers."""
-    return Markup('{}<span class="why">{}</span><span class="why"><code>{}</code></span>').format(
-        line.check, line.reason, line.id
-    )
+    """Why it is asked, what is asked, and the name for waivers, which most checks hold already."""
+    told = Markup('{}<span class="why">{}</span>').format(line.reason or line.check, line.check)
+    if line.id not in line.check:
+        told += Markup('<span class="why"><code>{}</code></span>').format(line.id)
+    return told
 
 
 def _interval(line: GateLine) -> str | None:
@@ -103,14 +104,19 @@ def _found(line: GateLine) -> Markup:
     return todo.format(page.prose(line.observed), page.prose(line.action))
 
 
+def _columns_say_it(line: GateLine) -> bool:
+    """Whether words would only repeat the figures beside them."""
+    return line.verdict == "GO" and line.p_value is None and line.waived_by is None
+
+
 def _lines(lines: list[GateLine]) -> Markup:
     """Lines with a figure, then those without."""
-    figures = [line for line in lines if line.measure is not None]
+    figures = [line for line in lines if line.measure is not None or line.value is not None]
     rows: list[list[Cell]] = [
         [
-            _told(line) + Markup('<span class="why">{}</span>').format(_found(line)),
+            _told(line) + ("" if _columns_say_it(line) else Markup('<span class="why">{}</span>').format(_found(line))),
             sign(line),
-            line.measure.value if line.measure else None,
+            line.measure.value if line.measure else line.value,
             _interval(line),
             line.bound,
             line.measure.n if line.measure else None,
@@ -119,7 +125,7 @@ def _lines(lines: list[GateLine]) -> Markup:
     ]
     headers = ["what is asked", "verdict", "figure", "95 % interval", "bound", "n"]
     body = page.table(headers, rows, cards=True) if rows else Markup("")
-    plain: list[list[Cell]] = [[_told(line), sign(line), _found(line)] for line in lines if line.measure is None]
+    plain: list[list[Cell]] = [[_told(line), sign(line), _found(line)] for line in lines if line not in figures]
     return body + (page.table(["what is asked", "verdict", "found"], plain, cards=True) if plain else Markup(""))
 
 

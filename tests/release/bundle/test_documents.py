@@ -35,7 +35,7 @@ def test_documents_say_who_gives_the_verdict(built):
     assert "<code>GATE.html</code> beside this page has that verdict" in page
     # The scan, and the release before, come later than this page: neither is a line of it.
     assert "champion" not in page
-    assert "scan: passed" not in page
+    assert "scan.passed" not in page
 
 
 def test_a_changed_record_changes_the_documents(project, default_recipe):

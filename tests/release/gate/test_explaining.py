@@ -13,7 +13,7 @@ LINES = (
         measure=Measure(value=-0.2, low=-0.3, high=-0.1, n=90, method="-"), bound=-0.05, p_value=0.0004,
     ),
     GateLine(
-        id="train.gap", check="train: gap < 0.2", tier="supporting", verdict="NO-GO", observed="0.3 not < 0.2",
+        id="train.gap", check="train.gap < 0.2", tier="supporting", verdict="NO-GO", observed="0.3 not < 0.2",
         reason="it does not overfit", action="train less", waived_by="A. Person, until 2026-12-31: agreed",
     ),
 )  # fmt: skip

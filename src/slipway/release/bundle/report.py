@@ -63,7 +63,7 @@ def _verdict(material: Material) -> Section:
 
 def _claim(line: GateLine, waivers: Sequence[Waiver]) -> list[page.Cell]:
     notes = [f"{line.check} · {line.tier}"]
-    if line.verdict != "GO" or line.measure is None:
+    if line.verdict != "GO" or (line.measure is None and line.value is None):
         notes.append(line.observed)
     if line.action:
         notes.append(f"What to do: {line.action}")
@@ -75,7 +75,7 @@ def _claim(line: GateLine, waivers: Sequence[Waiver]) -> list[page.Cell]:
     return [
         claim,
         mark(SIGNS[line.verdict], line.verdict),
-        measure.value if measure else None,
+        measure.value if measure else line.value,
         unbroken(measure) if measure else None,
         line.bound,
     ]

@@ -71,7 +71,7 @@ def _match(check: Check, result: dict[str, Any], found: Found) -> GateLine:
     verdict: Verdict = "GO" if holds else "NO-GO"
     action = "" if holds else f"{_WAYS_OUT.get(check.report, f'see reports/{check.report}.json')}, then `slipway build`"
     line = _line(check, found.path, verdict, words + (f"; {interval(measure)}" if measure else ""), action)
-    return line.model_copy(update={"measure": measure, "bound": bound})
+    return line.model_copy(update={"measure": measure, "value": value, "bound": bound})
 
 
 def _missing(check: Check, result: dict[str, Any], found: Found, path: str) -> GateLine:
@@ -121,7 +121,7 @@ def _line(check: Check, path: str, verdict: Verdict, observed: str, action: str 
     bound = check.bound if isinstance(check.bound, str) else f"{check.bound:g}"
     return GateLine(
         id=f"{check.report}.{path}",
-        check=f"{check.report}: {path} {SIGNS[check.relation]} {bound}",
+        check=f"{check.report}.{path} {SIGNS[check.relation]} {bound}",
         tier=check.tier,
         verdict=verdict,
         observed=observed,
