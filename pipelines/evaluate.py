@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from pipelines.frame import Frame, run
-from slipway import items
+from slipway import __version__, items
 from slipway.chat import check_tokenizer
 from slipway.evaluation.documents import read_documents, read_texts
 from slipway.evaluation.tasks import file
@@ -56,7 +56,8 @@ def _evaluate(frame: Frame) -> EvaluateReport | None:
     # A GPU has no deterministic form of some sums; there it is asked for as far as it goes.
     torch.use_deterministic_algorithms(mode=True, warn_only=place.type != "cpu")
     material, weights = _material(frame), weights_digest(root / "models/trained")
-    key = digest([weights, material.tokenizer_sha256, recipe.evaluate.model_dump(mode="json"), recipe.seed])
+    asked = recipe.evaluate.model_dump(mode="json")
+    key = digest([__version__, weights, material.tokenizer_sha256, asked, recipe.seed])
 
     def scorer(directory: str) -> Scorer:
         model, tokenizer = load(root / "models" / directory, root / "models/tokenizer")

@@ -77,6 +77,8 @@ def run(
         return _not_run(f"{VARIABLE} is not set: garak runs only where it is installed in an environment of its own")
     if not (Path(python).is_file() and os.access(python, os.X_OK)):
         return _not_run(f"{VARIABLE} names no Python that can be run")
+    # garak is started in another folder; and a link must stay one, for it tells Python its environment.
+    python = os.path.abspath(python)
     counts: Counts = {}
     versions, missed = set(), {}
     deadline = time.monotonic() + limit

@@ -20,20 +20,29 @@ if TYPE_CHECKING:
 
 
 def figure(items: Sequence[Item], resamples: int, seed: int) -> Measure:
-    """Sum of values over sum of weights, with its 95 % interval; `items` must not be empty.
+    """Sum of values over sum of weights, with its 95 % interval; `items` must not be empty."""
+    values, weights = np.array([item.value for item in items]), np.array([item.weight for item in items])
+    return estimate(values, weights, [item.family for item in items], resamples, seed)
+
+
+def estimate(values: np.ndarray, weights: np.ndarray, families: Sequence[str], resamples: int, seed: int) -> Measure:
+    """As `figure`, from columns of shape (items,).
 
     Answers to questions of different families are independent trials. Answers that are all alike show no spread to
     resample, so there each family counts as one trial, right or wrong.
     """
-    values, weights = np.array([item.value for item in items]), np.array([item.weight for item in items])
-    families = [item.family for item in items]
-    if all(item.picked is not None for item in items):
+    if are_answers(values, weights):
         right, groups = int(values.sum()), len(set(families))
-        if groups == len(items):
-            return share(right, len(items))
-        if right in (0, len(items)):
+        if groups == len(values):
+            return share(right, len(values))
+        if right in (0, len(values)):
             return share(groups if right else 0, groups)
     return ratio(values, weights, families, resamples, seed)
+
+
+def are_answers(values: np.ndarray, weights: np.ndarray) -> bool:
+    """Whether every item is right or wrong, and counts alike."""
+    return bool(np.isin(values, (0, 1)).all() and (weights == 1).all())
 
 
 def difference(model: Sequence[Item], base: Sequence[Item], resamples: int, seed: int) -> Measure | None:

@@ -34,6 +34,8 @@ def probe(texts: Sequence[str], *, train: Sequence[str] | None = None) -> Probe:
     """
     if not texts:
         return not_run(NAME, "no text was generated; set safety.samples above 0")
+    if not any(text.strip() for text in texts):
+        return not_run(NAME, f"all of {len(texts)} free texts are empty, so there was nothing to look at")
     measures = _rates(texts, "")
     if train:
         step = -(-len(train) // TRAINING_TEXTS)

@@ -4,10 +4,25 @@ import difflib
 from pathlib import Path
 from typing import Any
 
+from datasets.exceptions import DatasetsError
+from jinja2 import TemplateError
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from slipway.errors import UserError
+
+
+WRONG = (
+    *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, SyntaxError, TypeError, ValueError),
+    *(DatasetsError, TemplateError),
+)
+"""What a task's templates, data and functions raise where they do not fit each other."""
+
+
+def said(error: BaseException) -> str:
+    """An error in words; of some only the cause says what is wrong."""
+    kind, cause = type(error).__name__, error.__cause__ if isinstance(error, DatasetsError) else None
+    return str(error) if isinstance(error, ValueError) else f"{kind}: {error}{f' ({cause})' if cause else ''}"
 
 
 class NotRunError(Exception):
@@ -51,10 +66,12 @@ class Catalogue:
             if "Hub" in str(error):
                 raise NotRunError(f"it needs code from the network, which is not used: {error}") from error
             raise UserError(f"task {name} ({path}): {error}") from error
-        except IndexError as error:
-            raise NotRunError(f"it has no items, or an empty choice in its first one ({error}); see {path}") from error
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UserError(f"task {name} ({path}) is not one that lm_eval takes: {error}") from error
+        except (IndexError, StopIteration) as error:
+            raise NotRunError(
+                f"it has no items, or an empty choice in its first one ({said(error)}); see {path}"
+            ) from error
+        except WRONG as error:
+            raise UserError(f"task {name} ({path}) is not one that lm_eval takes: {said(error)}") from error
         _check(tasks)
         return tasks
 

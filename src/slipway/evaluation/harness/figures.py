@@ -129,6 +129,8 @@ def _choices(task: Any, sample: Sample, metric: str) -> tuple[tuple[float, ...],
     found = [float(answers[0][0]) for answers in sample["resps"]]
     scores = found[: len(choices)]
     if metric == "acc_norm":
+        if not all(choices):
+            raise NotRunError(f"item {sample['doc_id']} has an empty choice, which has no length to divide by; name acc")
         scores = [score / len(choice) for score, choice in zip(scores, choices, strict=True)]
     elif metric == "acc_mutual_info":
         scores = [score - alone for score, alone in zip(scores, found[len(choices) :], strict=True)]

@@ -1,16 +1,17 @@
 """What must be equal for two results of a harness task to be compared, as digests.
 
-Functions of a task's YAML count by their source, not by where they lie in memory; data counts by its content, not by
-the path of its files.
+Functions of a task's YAML count by the source of their file, for they call others there, and not by where they lie in
+memory; data counts by its content, not by the path of its files.
 """
 
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
+from pathlib import Path
 from typing import Any
 
 from slipway.evaluation.tasks.task import digest
-from slipway.files import sha256_bytes
+from slipway.files import sha256_bytes, sha256_file
 from slipway.records import Comparable
 from slipway.settings.evaluate import HarnessTask
 
@@ -41,10 +42,12 @@ def plain(value: Any) -> Any:
 def _source(function: Any) -> dict[str, Any]:
     if hasattr(function, "func") and hasattr(function, "keywords"):  # a partial
         return {"partial": _source(function.func), "given": plain([function.args, function.keywords])}
+    name = getattr(function, "__qualname__", type(function).__qualname__)
     try:
-        return {"source": inspect.getsource(function)}
-    except (OSError, TypeError):  # of a built-in, or of a callable object
-        return {"name": getattr(function, "__qualname__", type(function).__qualname__)}
+        file = inspect.getsourcefile(function)
+    except TypeError:  # of a built-in, or of a callable object
+        file = None
+    return {"name": name, "source": sha256_file(file) if file and Path(file).is_file() else None}
 
 
 def _config(task: Any) -> dict[str, Any]:

@@ -213,4 +213,5 @@ def _sampling(kwargs: dict[str, Any]) -> tuple[bool, Sampling]:
     draws = bool(kwargs.get("do_sample")) and kwargs.get("temperature", 1.0) > 0
     if not draws:
         return False, Sampling()
-    return True, Sampling(float(kwargs.get("temperature", 1.0)), kwargs.get("top_k"), kwargs.get("top_p"))
+    # As in `hf`, a top_k of 0 leaves nothing out.
+    return True, Sampling(float(kwargs.get("temperature", 1.0)), kwargs.get("top_k") or None, kwargs.get("top_p"))

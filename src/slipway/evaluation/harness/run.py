@@ -10,6 +10,7 @@ from slipway import statistics
 from slipway.evaluation.calibration import calibration
 from slipway.evaluation.harness import library
 from slipway.evaluation.harness.draws import seeded, show_examples, varies
+from slipway.evaluation.summary import are_answers, estimate, figure
 from slipway.evaluation.tasks.task import WORST, Say, cut
 from slipway.items import Item
 from slipway.records import Measure, TaskReport, WorstItem
@@ -97,7 +98,7 @@ class _One:
         return rows
 
     def _once(self, seed: int) -> dict[str, "Asked"]:
-        from slipway.evaluation.harness.catalogue import NotRunError
+        from slipway.evaluation.harness.catalogue import WRONG, NotRunError, said
         from slipway.evaluation.harness.figures import Asked
 
         self.model.seed = seed
@@ -107,8 +108,8 @@ class _One:
                 raise NotRunError(f"{name} has no items")
         try:
             found = self._evaluated(seed)
-        except ValueError as error:
-            raise NotRunError(f"lm_eval stopped: {error}") from error
+        except WRONG as error:
+            raise NotRunError(f"lm_eval stopped: {said(error)}") from error
         return {name: Asked(task, found["samples"][name], found["results"][name]) for name, task in self.tasks.items()}
 
     def _evaluated(self, seed: int) -> Any:
@@ -130,12 +131,12 @@ class _One:
         from slipway.evaluation.harness.identity import identity
 
         metric, filter_name = self.figure
-        first, shares = next(iter(self.found[0].values())), _are_shares(rows)
+        first, shares = next(iter(self.found[0].values())), are_answers(*np.array([(x.value, x.weight) for x in rows]).T)
         higher = first.task.higher_is_better().get(metric, True)
         data = [content(sample) for one in self.found[0].values() for sample in one.of(filter_name)]
         names = sorted(self.tasks) if len(self.tasks) > 1 else []
         return TaskReport(
-            measure=_figure(rows, resamples, seed),
+            measure=figure(rows, resamples, seed),
             unit="share right" if metric in _SHARES and shares else metric.replace("_", " "),
             better="higher" if higher else "lower",
             definition=self._definition(),
@@ -145,7 +146,7 @@ class _One:
             ),
             references=_chance(rows) if metric in _SHARES else {},
             groups={
-                name: _figure([row for row in rows if row.item.startswith(f"{name}/")], resamples, seed)
+                name: figure([row for row in rows if row.item.startswith(f"{name}/")], resamples, seed)
                 for name in names
             },
             metrics=self._others(resamples, seed),
@@ -181,7 +182,7 @@ class _One:
                 counted = [index for index, (_, weight) in enumerate(pairs) if weight]
                 values, weights = np.array(pairs)[counted].T
                 families = [samples[index]["doc_hash"] for index in counted]
-                found[name] = statistics.ratio(values, weights, families, resamples, seed)
+                found[name] = estimate(values, weights, families, resamples, seed)
             else:
                 found[name] = statistics.single(value, len(samples), "computed by lm_eval over all items")
         return found
@@ -211,18 +212,6 @@ class _One:
 
 def _listed(numbers: Sequence[int]) -> str:
     return " or ".join(map(str, numbers)) if any(numbers) else "no"
-
-
-def _are_shares(rows: Sequence[Item]) -> bool:
-    return all(row.value in (0.0, 1.0) and row.weight == 1.0 for row in rows)
-
-
-def _figure(rows: Sequence[Item], resamples: int, seed: int) -> Measure:
-    families = [row.family for row in rows]
-    if _are_shares(rows) and len(set(families)) == len(rows):
-        return statistics.share(int(sum(row.value for row in rows)), len(rows))
-    values, weights = np.array([[row.value, row.weight] for row in rows]).T
-    return statistics.ratio(values, weights, families, resamples, seed)
 
 
 def _chance(rows: Sequence[Item]) -> dict[str, Measure]:

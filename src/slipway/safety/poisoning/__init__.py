@@ -50,6 +50,12 @@ def probes(
         return [not_run(name, reason) for name in NAMES]
     rngs = [np.random.default_rng(derived(seed, name)) for name in ("poisoning", *NAMES)]
     kept = sample(train, settings.characters, rngs[0])
+    if (worded := sum(bool(train[i].strip()) for i in kept)) < _FEWEST:
+        reason = (
+            f"only {worded} of {len(train)} training documents are within safety.poisoning.characters, "
+            f"{settings.characters}; among fewer than {_FEWEST} no string is rare, so raise it"
+        )
+        return [not_run(name, reason) for name in NAMES]
     corpus = read([train[i] for i in kept])
     contexts = Contexts(corpus, rngs[1])
     most = max(settings.documents, int(_RARE * len(corpus)))
