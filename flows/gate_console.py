@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
         verdict = gating.judge(context)
         print(gating.explain(verdict), flush=True)
         if out:
-            write_atomic(out, verdict.to_json())
+            _write(out, verdict.to_json())
         print("", *gating.keep(context, verdict), sep="\n", flush=True)
     except UserError as error:
         print(f"slipway gate: {error}", file=sys.stderr, flush=True)
@@ -28,6 +28,13 @@ def main(argv: list[str] | None = None) -> int:
         print("slipway gate: stopped", file=sys.stderr, flush=True)
         return 130
     return 0 if verdict.verdict == "GO" else 1
+
+
+def _write(out: Path, text: str) -> None:
+    try:
+        write_atomic(out, text)
+    except OSError as error:
+        raise UserError(f"--json {out}: cannot be written ({error.strerror}); name a file in a folder of yours") from None
 
 
 if __name__ == "__main__":

@@ -67,6 +67,20 @@ def _registered(context: "Context", held: gate.Champion | None) -> str | None:
     return found.digest if found.channel in ("", context.recipe.release.channel) else None
 
 
+def check_champion(verdict: GateVerdict, pointer: verify.Pointer) -> None:
+    """That the earlier release that the channel names is the one that the verdict compared with.
+
+    Raises:
+        Refusal: if the channel was moved after the gate was asked.
+    """
+    named = f"{pointer.name} {pointer.version}"
+    if named != verdict.champion:
+        raise Refusal(
+            f"channel {pointer.channel} names {named} by now, but the gate compared with "
+            f"{verdict.champion or 'no release'}; the channel was not moved. Run `slipway release` again: it asks anew"
+        )
+
+
 def judge(context: "Context") -> GateVerdict:
     """The verdict on the bundle as it lies; it is scanned right here. Changes nothing."""
     from slipway.scan.verdict import scan

@@ -74,7 +74,10 @@ def sign(context: Context) -> dict[str, Any]:
     name, policy, private = context.recipe.name, context.recipe.release, context.private_key
     claim = claim_version(context.store, name, policy.version, context.digest)
     pointer = publishing.current(context.store, name, policy.channel, keys.public_pem(private))
-    before = pointer.manifest_sha256 if pointer and pointer.sequence < claim.sequence else None
+    before = None
+    if pointer and pointer.sequence < claim.sequence:
+        gating.check_champion(_verdict(context), pointer)
+        before = pointer.manifest_sha256
 
     def compose(identity: statement.Identity) -> bytes:
         return statement.write(
@@ -119,9 +122,11 @@ def publish(context: Context) -> dict[str, Any]:
     claim, policy = _claim(context), context.recipe.release
     staged, name, days = sealing.staged_directory(context.journal.folder, claim), policy.channel, policy.expires_days
     extra = {"checkpoints": _checkpoints(context)} if policy.checkpoints else {}
+    verdict = _verdict(context)
     published = publishing.publish(
-        context.store, claim, LocalStore(staged), context.private_key, channel=name, expires_days=days
-    )
+        context.store, claim, LocalStore(staged), context.private_key, channel=name, expires_days=days,
+        over=lambda pointer: gating.check_champion(verdict, pointer),
+    )  # fmt: skip
     kept.mark(context.root / CHECKPOINTS, _trained(context).run_key, claim.name)
     return published.model_dump(mode="json") | extra
 

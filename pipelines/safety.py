@@ -12,7 +12,7 @@ import slipway
 from pipelines.frame import Frame, run
 from slipway.adapters import garak
 from slipway.chat import check_tokenizer
-from slipway.files import combined, digests, sha256_bytes, sha256_file
+from slipway.files import combined, digests, sha256_bytes
 from slipway.model.load import load, weights_digest
 from slipway.records import Probe, SafetyReport, read_record
 from slipway.safety import battery, material
@@ -40,7 +40,7 @@ def _finished(frame: Frame, weights: str, place: str) -> Finished:
     files = read_record(frame.root / "reports" / "prepare.json").outputs
     files |= read_record(frame.root / "reports" / "tokenize.json").outputs
     for name in (settings.bias_file, settings.refusal_file):
-        files |= {name: sha256_file(frame.root / name)} if name and (frame.root / name).is_file() else {}
+        files |= digests(frame.root / name, frame.root) if name else {}
     for name in CODE:
         files |= {path: sha for path, sha in digests(package / name, package).items() if not path.endswith(".pyc")}
     key = combined(files | {"told": sha256_bytes(json.dumps(told).encode())})

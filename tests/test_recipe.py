@@ -132,8 +132,42 @@ def test_a_waiver_expires_on_a_day(values, expires, expected):
         parse(values)
 
 
+@pytest.mark.parametrize("key", ["by", "reason"])
+def test_a_waiver_is_named_and_reasoned(values, key):
+    waiver = {"line": "signature vs champion", "by": "A. Person", "reason": "because", "expires": "2026-12-31"}
+    values["release"]["gate"]["waivers"] = [waiver | {key: " "}]
+    with pytest.raises(UserError, match=rf"waivers\.0\.{key}"):
+        parse(values)
+
+
+def test_a_day_without_quotes_is_told_how_to_write_it(tmp_path, values):
+    """YAML makes a date of it, and neither a recipe nor DVC takes one."""
+    waiver = '{line: a, by: b, reason: c, expires: 2026-12-31}'
+    text = Path("params.yaml").read_text().replace("    waivers: []", f"    waivers: [{waiver}]")
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(UserError, match='put a day in quotes, as `expires: "2026-12-31"`'):
+        load(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text(text.replace("2026-12-31}]", '"2026-12-31"}]'))
+    assert load(tmp_path / "params.yaml").release.gate.waivers[0].expires == "2026-12-31"
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "expected"),
+    [
+        ("comparisons", {"margin": float("inf")}, "comparisons.0.margin"),
+        ("checks", {"bound": float("inf")}, "checks.0.bound"),
+        ("checks", {"bound": float("nan")}, "checks.0.bound"),
+        ("checks", {"report": "saftey"}, "checks.0.report: no stage `saftey`"),
+    ],
+)
+def test_a_line_that_can_never_say_no_is_no_line(values, section, change, expected):
+    values["release"]["gate"][section][0] |= change
+    with pytest.raises(UserError, match=expected):
+        parse(values)
+
+
 def test_a_recipe_that_states_no_gate_is_gated(values):
     del values["release"]["gate"]
     gate = parse(values).release.gate
-    assert {check.report for check in gate.checks} >= {"validate", "scan", "evaluate", "safety", "prepare"}
+    assert {check.report for check in gate.checks} >= {"validate", "scan", "evaluate", "safety", "prepare", "train"}
     assert [(one.task, one.against) for one in gate.comparisons] == [("bits_per_byte", "champion")]

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError
 
 from slipway.errors import UserError
+from slipway.records import REPORTS
 from slipway.settings import (
     Acquire,
     Bundle,
@@ -143,10 +144,13 @@ def _training(recipe: Recipe) -> list[str]:
 
 
 def _comparisons(recipe: Recipe) -> list[str]:
-    """Rules of `release.gate.comparisons`: what is compared is measured, once, and beside something that there is."""
+    """Rules of `release.gate`: stages exist; what is compared is measured, once, and beside something that there is."""
     gate, evaluate, faults = recipe.release.gate, recipe.evaluate, []
     own = [name for name in OWN_TASKS if name != "question" or evaluate.question is not None]
     measured = [*own, *(task.name for task in evaluate.files), *(task.name for task in evaluate.harness)]
+    for number, stage in enumerate(check.report for check in gate.checks):
+        if stage not in REPORTS:
+            faults.append(f"release.gate.checks.{number}.report: no stage `{stage}`; there is: {', '.join(REPORTS)}")
     pairs = [(one.task, one.against) for one in gate.comparisons]
     for number, (task, against) in enumerate(pairs):
         where = f"release.gate.comparisons.{number}"
@@ -208,7 +212,8 @@ def parse(values: Any, origin: str = "params.yaml") -> Recipe:
         faults = "\n".join(f"  {_explain(fault)}" for fault in error.errors())
         raise UserError(f"{origin} is not a valid recipe:\n{faults}") from None
     except TypeError as error:
-        raise UserError(f"{origin} holds a value that JSON cannot express: {error}") from None
+        days = "; put a day in quotes, as `expires: \"2026-12-31\"`" if "date" in str(error) else ""
+        raise UserError(f"{origin} holds a value that JSON cannot express: {error}{days}") from None
     if faults := "\n".join(f"  {fault}" for fault in _bounds(recipe)):
         raise UserError(f"{origin} is not a valid recipe:\n{faults}")
     return recipe

@@ -107,6 +107,13 @@ def test_verdicts_with_n_and_interval_by_the_strictest_detector(model):
     assert "2026" not in result.to_json(), "nothing that varies from run to run enters a report"
 
 
+def test_a_python_is_named_as_seen_from_the_project(model, monkeypatch):
+    stand_in(model)
+    monkeypatch.chdir(model)
+    found = run("python", model / "trained", ["test"], tokenizer_directory=model / "tokenizer", limit=30.0)
+    assert found.status == "run", found.reason
+
+
 def test_without_garak_it_is_not_run_and_says_why(model, tmp_path, monkeypatch):
     trained = model / "trained"
     assert "SLIPWAY_GARAK is not set" in run(None, trained, ["test"]).reason

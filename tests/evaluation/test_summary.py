@@ -39,6 +39,13 @@ def test_answers_that_are_all_alike_keep_an_interval(right):
     assert found.high - found.low > 0.3
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_written_answers_that_are_all_alike_keep_an_interval_with_several_seeds_too(right):
+    """Rows of a generation task have no picks, and of each item one per seed: six items are six trials."""
+    rows = [Item("made", "model", f"{i}", f"f{i}", "", float(right), 1.0, seed) for i in range(6) for seed in (1, 2)]
+    assert figure(rows, 100, 1) == share(6 if right else 0, 6)
+
+
 def test_one_item_has_a_wide_interval_or_none():
     assert figure([answer(0, True)], 100, 1).low < 0.3
     assert figure([bits(0, 150.0)], 100, 1).low is None

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +101,43 @@ def test_a_tracker_that_does_not_answer_is_said_and_decides_nothing(project, mon
     shown = capsys.readouterr()
     assert "the signed channel alone says who the champion is" in shown.err
     assert "MLflow did not take the verdict" in shown.out
+
+
+def test_a_database_that_is_none_is_said_and_decides_nothing(project, capsys):
+    (project / ".slipway" / "mlflow.db").write_text("no database")
+    assert gate_console.main([]) == 0
+    assert "MLflow did not take the verdict" in capsys.readouterr().out
+
+
+def test_a_verdict_that_cannot_be_written_is_said(project, tmp_path, capsys):
+    assert gate_console.main(["--json", str(tmp_path)]) == 2
+    assert f"--json {tmp_path}: cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("late", ["sign", "publish"])
+def test_a_channel_that_moved_after_the_gate_was_asked_is_not_moved_on(project, run, tmp_path, late):
+    """Two publishers ask beside v1; the slower one must not pass v2, which nothing compared it with."""
+    run(project)
+    other = release_project.make(tmp_path / "other")
+    shutil.copytree(project / ".slipway", other / ".slipway", ignore=shutil.ignore_patterns("store", "releases"))
+    (other / ".slipway" / "store").symlink_to(project / ".slipway" / "store")
+    release_project.bundle(other, card="# Faster\n")
+    release_project.bundle(project, card="# Slower\n")
+    names = list(steps.STEPS)
+    for name in ("gate", "approve", "sign"):  # it is v2, and what comes after it v3
+        steps.perform(steps.open_context(other), name)
+    begun = names[: names.index(late)]
+    for name in begun:
+        steps.perform(steps.open_context(project), name)
+    for name in ("register", "publish", "verify"):
+        steps.perform(steps.open_context(other), name)
+    with pytest.raises(Refusal, match="names tiny v2 by now, but the gate compared with tiny v1"):
+        for name in names[len(begun) :]:
+            steps.perform(steps.open_context(project), name)
+    assert gating.champion(steps.open_context(project)).release == "tiny v2"
+    shutil.copy(other / ".slipway" / "mlflow.db", project / ".slipway" / "mlflow.db")
+    run(project)
+    assert gating.champion(steps.open_context(project)).release == "tiny v3"
 
 
 def test_the_cli_knows_it(project, environment):

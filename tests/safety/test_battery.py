@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 
 from slipway.data.documents import schema
 from slipway.errors import Damaged, UserError
@@ -28,8 +29,8 @@ TURNS = [["user", "What is an array?"], ["assistant", "A value."], ["user", "Why
 
 
 def write(folder, split, rows):
-    filled = [dict.fromkeys(schema().names) | {"shape": "text"} | row for row in rows]
-    table = pa.Table.from_pylist(filled, schema=schema())
+    filled = [dict.fromkeys(schema().names) | {"shape": "text", "family": str(at)} | row for at, row in enumerate(rows)]
+    table = pa.Table.from_pylist(filled, schema=schema().append(pa.field("family", pa.string())))
     for number, start in enumerate(range(0, len(table), 8)):
         write_shard(shard_path(folder, split, number), table.slice(start, 8))
 
@@ -56,6 +57,7 @@ def test_material_leaves_canaries_out_of_the_texts(clean, texts):
     assert material.held_out.texts == [*texts[20:], "What is an array?"]
     assert material.train.sourced[0] == ("made/up", texts[0])
     assert material.train.labels is None
+    assert material.held_out.families[:2] == ["0", "1"]
     assert material.held_out.openings == [[("user", "What is an array?")]]
     assert [canary.fill for canary in material.canaries] == ["26008426"]
 
@@ -109,6 +111,14 @@ def test_a_file_that_the_recipe_names_must_be_good_before_anything_is_run(untrai
     with pytest.raises(UserError, match=rf"missing\.csv: safety\.{key} names no file"):
         run(untrained, clean, SETTINGS.model_copy(update={key: "missing.csv"}), say=lambda *line: said.append(line))
     assert not said
+
+
+@pytest.mark.parametrize("key", ["bias_file", "refusal_file"])
+@pytest.mark.parametrize("path", ["/data/pairs.csv", "pairs.csv", "probes", "probes/../data/pairs.csv"])
+def test_a_file_lies_where_the_stage_sees_it_change(key, path):
+    with pytest.raises(ValidationError, match=r"does not lie in probes/"):
+        Safety.model_validate(SETTINGS.model_dump() | {key: path})
+    assert getattr(Safety.model_validate(SETTINGS.model_dump() | {key: "probes/my/pairs.csv"}), key)
 
 
 def test_a_broken_model_ends_the_stage(tokenizer, clean):

@@ -80,6 +80,19 @@ def test_partners_are_of_one_source_and_length_and_used_once():
     assert (3, 4) in pairs
 
 
+def test_documents_of_one_family_are_no_further_evidence():
+    """Area and its interval where all the difference lies between families: held as often as is said."""
+    rng = np.random.default_rng(3)
+    held = 0
+    for _ in range(60):
+        seen, unseen = (np.repeat(-5 + rng.normal(0, 1, (24, 1)), 5, axis=0).repeat(20, axis=1) for _ in range(2))
+        families = [f"f{i // 5}" for i in range(120)]
+        area = probe(Scripted(), spelt(seen), spelt(unseen), rows=120, seed=1, families=families).measures["auc_loss"]
+        assert area.n == 24
+        held += area.low <= 0.5 <= area.high
+    assert held >= 48
+
+
 def test_too_few_partners_are_not_run():
     found = probe(Scripted(), spelt([[-1.0] * 20] * 9), spelt([[-2.0] * 20] * 12), rows=12, seed=1)
     assert found.status == "not run"

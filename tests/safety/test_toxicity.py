@@ -55,3 +55,9 @@ def test_no_text_is_no_result():
     result = probe([], train=["some"])
     assert result.status == "not run"
     assert "safety.samples" in result.reason
+
+
+def test_a_model_that_says_nothing_is_not_said_to_be_clean():
+    result = probe(["", " \n"], train=["some text"])
+    assert (result.status, result.measures) == ("not run", {})
+    assert "all of 2 free texts are empty" in result.reason

@@ -71,3 +71,12 @@ def test_bound_and_p_value_are_each_others_inverse(level):
     rng = np.random.default_rng(4)
     drawn = resampled(rng.normal(1, 1, 50), np.ones(50), numbered(50), 4999, 1)
     assert 1 - drawn.p_at_least(drawn.bound_at(level)) == pytest.approx(level, abs=0.003)
+
+
+def test_what_weighs_nothing_is_no_evidence():
+    """A family without a byte: a draw of nothing else would be 0/0."""
+    found = ratio(np.array([1.0, 2.0, 0.0]), np.array([1.0, 1.0, 0.0]), ["a", "b", "c"], 500, 1)
+    assert found == ratio(np.array([1.0, 2.0]), np.array([1.0, 1.0]), ["a", "b"], 500, 1)
+    assert (found.value, found.n) == (1.5, 2)
+    alone = ratio(np.array([1.0, 0.0]), np.array([1.0, 0.0]), ["a", "b"], 500, 1)
+    assert (alone.low, alone.n) == (None, 1)

@@ -78,7 +78,7 @@ def run(
     if not (Path(python).is_file() and os.access(python, os.X_OK)):
         return _not_run(f"{VARIABLE} names no Python that can be run")
     # garak is started in another folder; and a link must stay one, for it tells Python its environment.
-    python = os.path.abspath(python)
+    python = str(Path(python).absolute())
     counts: Counts = {}
     versions, missed = set(), {}
     deadline = time.monotonic() + limit

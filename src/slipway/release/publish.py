@@ -7,6 +7,7 @@ where a crash left off.
 
 import json
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -91,6 +92,7 @@ def publish(
     *,
     channel: str,
     expires_days: int,
+    over: Callable[[Pointer], None] | None = None,
 ) -> Published:
     """Bring the signed directory `staged` to its place and move the channel to it; lists the files if it takes long.
 
@@ -101,6 +103,7 @@ def publish(
         private: private key file.
         channel: name of the channel.
         expires_days: how long the pointer is good for.
+        over: given the earlier release's pointer that is about to be moved; raises Refusal if it may not be.
 
     Raises:
         Refusal: naming the local file that is not as signed, or the object in the store that is not what was sent.
@@ -133,7 +136,7 @@ def publish(
         raise Refusal(
             f"{refusal}. The channel was not moved; examine the store, then raise release.version in params.yaml"
         ) from None
-    moved = move_pointer(store, claim, private, channel=channel, expires_days=expires_days)
+    moved = move_pointer(store, claim, private, channel=channel, expires_days=expires_days, over=over)
     return Published(uri=f"{store.url}/{prefix}", **count, damaged=tuple(damaged), pointer=moved)
 
 
@@ -179,9 +182,18 @@ def _place(store: Store, key: str, path: Path, twin: str | None) -> str:
 
 
 def move_pointer(
-    store: Store, claim: Claim, private: Path, *, channel: str, expires_days: int, now: datetime | None = None
+    store: Store,
+    claim: Claim,
+    private: Path,
+    *,
+    channel: str,
+    expires_days: int,
+    now: datetime | None = None,
+    over: Callable[[Pointer], None] | None = None,
 ) -> str:
     """Point the channel at the release, never backwards; renew a pointer whose time is half over.
+
+    `over` is given the pointer of an earlier release before it is moved, and raises Refusal if it may not be.
 
     Returns: `moved`, `renewed`, `unchanged`, or `superseded` if the channel is already at a later release.
     """
@@ -200,6 +212,8 @@ def move_pointer(
             if datetime.fromisoformat(held.expires) - now > timedelta(days=expires_days) / 2:
                 return "unchanged"
             outcome = "renewed"
+        elif held is not None and over is not None:
+            over(held)
         pointer = Pointer(
             **claim.model_dump(),
             channel=channel,

@@ -150,7 +150,12 @@ def _memory(scorer: Talker, material: Material, settings: Safety, seed: int) -> 
         (membership_inference.NAME,),
         lambda _: [
             membership_inference.probe(
-                scorer, train.sourced, held_out.sourced, rows=settings.membership_rows, seed=seed
+                scorer,
+                train.sourced,
+                held_out.sourced,
+                rows=settings.membership_rows,
+                seed=seed,
+                families=held_out.families,
             )
         ],
     )

@@ -85,7 +85,7 @@ def _ranks(scorer: Scorer, texts: Sequence[Sequence[str]], progress: Progress | 
     """Rank of the first, the true text among those of each canary, from 1."""
     prompts, choices = [], []
     for some in texts:
-        encoded = [[scorer.separator, *tokens, scorer.separator] for tokens in scorer.encode(some)]
+        encoded = [[scorer.separator, *tokens] for tokens in scorer.encode(some)]
         # Cut where the texts first differ in tokens, so that no merge across the border goes unscored.
         columns = enumerate(zip(*encoded, strict=False))
         shared = next((place for place, column in columns if len(set(column)) > 1), None)

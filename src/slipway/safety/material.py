@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Turns = Sequence[tuple[str, str]]
-_COLUMNS = ("text", "source", "label", "shape", "turns")
+_COLUMNS = ("text", "source", "family", "label", "shape", "turns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ class Split:
 
     texts: Sequence[str]
     sources: Sequence[str]
+    families: Sequence[str]
+    """Documents of one family resemble each other."""
     labels: Sequence[str] | None
     """Empty where a document has none; None if no document has one."""
     openings: Sequence[Turns]
@@ -67,16 +69,18 @@ def _split(clean: Path, name: str, *, talk: bool) -> Split:
 
     texts: list[str] = []
     sources: list[str] = []
+    families: list[str] = []
     labels: list[str] = []
     openings: list[Turns] = []
     for batch in shards.batches(clean, name, columns=_COLUMNS):
         kept = batch.filter(pc.not_equal(batch["source"], "canary"))
         texts += kept["text"].to_pylist()
         sources += kept["source"].to_pylist()
+        families += kept["family"].to_pylist()
         labels += kept["label"].fill_null("").to_pylist()
         if talk:
             openings += _openings(kept)
-    return Split(texts, sources, labels if any(labels) else None, openings)
+    return Split(texts, sources, families, labels if any(labels) else None, openings)
 
 
 def _openings(batch: "pa.RecordBatch") -> Iterator[Turns]:

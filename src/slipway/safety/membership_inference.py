@@ -16,13 +16,13 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from slipway.records import Measure, Probe
 from slipway.safety.measures import Scorer, not_run, ran
 from slipway.statistics import derived, measure, share
+from slipway.statistics.intervals import Resampled
 
 NAME = "membership_inference"
 MIN_K = 0.2
@@ -39,12 +39,15 @@ Texts = Sequence[tuple[str, str]]
 """Source and text of each document."""
 
 
-def probe(scorer: Scorer, train: Texts, held_out: Texts, *, rows: int, seed: int) -> Probe:
+def probe(
+    scorer: Scorer, train: Texts, held_out: Texts, *, rows: int, seed: int, families: Sequence[str] | None = None
+) -> Probe:
     """Area under the ROC curve of `auc_loss` and `auc_min_k`, `auc` the larger of the two, which a gate reads.
 
     `auc_blind` is that of the blind attack, and `beyond_blind` what `auc` is above it. `found_at_5_percent` is the
     share of training documents that the better attack finds when it takes 5 % of the held-out ones for such.
-    At most `rows` pairs, drawn by `seed`.
+    At most `rows` pairs, drawn by `seed`. `families` are those of the held-out documents, which resemble each other
+    within one; None if none does.
     """
     rng = np.random.default_rng(derived(seed, NAME))
     pairs = matched(train, held_out, rows, rng)
@@ -57,15 +60,16 @@ def probe(scorer: Scorer, train: Texts, held_out: Texts, *, rows: int, seed: int
     texts = [train[own][1] for own, _ in pairs] + [held_out[other][1] for _, other in pairs]
     scores = scorer.token_scores(scorer.encode(texts))
     attacks = {"auc_loss": np.array([own.mean() for own in scores]), "auc_min_k": np.array([*map(_min_k, scores)])}
-    measures = {name: _area(found, seed) for name, found in attacks.items()}
+    alike = [str(other) if families is None else families[other] for _, other in pairs]
+    measures = {name: _area(found, alike, seed) for name, found in attacks.items()}
     best = max(measures, key=lambda name: measures[name].value)
     blind = _blind(train, held_out, pairs, 4 * scorer.context)
     seen, unseen = np.split(attacks[best], 2)
     above = int((seen > np.quantile(unseen, 1 - FALSE_ALARMS)).sum())
     measures |= {
         "auc": measures[best],
-        "auc_blind": _area(blind, seed),
-        "beyond_blind": _difference(attacks[best], blind, seed),
+        "auc_blind": _area(blind, alike, seed),
+        "beyond_blind": _bootstrapped(_won(attacks[best]) - _won(blind), alike, seed),
         "found_at_5_percent": share(above, len(pairs)),
     }
     sources = {train[own][0] for own, _ in pairs}
@@ -130,45 +134,32 @@ def _word_pairs(text: str) -> list[tuple[str, str]]:
     return list(itertools.pairwise(re.findall(r"\w+", text)))
 
 
-def _areas(seen: np.ndarray, unseen: np.ndarray, axis: int = -1) -> Any:
-    """Area under the ROC curve: the Mann-Whitney statistic over the number of pairs, ties half."""
-    from scipy.stats import rankdata
+def _won(scores: np.ndarray) -> np.ndarray:
+    """Whether each training document has a higher score than each held-out one, ties half: shape (pairs, pairs).
 
-    n, m = seen.shape[axis], unseen.shape[axis]
-    ranks = rankdata(np.concatenate([seen, unseen], axis=axis), axis=axis)
-    return (ranks.take(range(n), axis=axis).sum(axis=axis) - n * (n + 1) / 2) / (n * m)
-
-
-def _area(scores: np.ndarray, seed: int) -> Measure:
-    """Area of one attack, of whose `scores` the first half belongs to training documents."""
+    The mean is the area under the ROC curve. The first half of `scores` belongs to training documents.
+    """
     seen, unseen = np.split(scores, 2)
-    if (value := float(_areas(seen, unseen))) in (0.0, 1.0):
-        return measure(value, None, len(seen), "no interval: the two sides do not overlap")
-    return _bootstrapped((seen, unseen), _areas, seed)
+    return (np.sign(seen[:, None] - unseen[None, :]) + 1) / 2
 
 
-def _difference(scores: np.ndarray, others: np.ndarray, seed: int) -> Measure:
-    """Area of one attack minus that of another on the same documents."""
+def _area(scores: np.ndarray, families: Sequence[str], seed: int) -> Measure:
+    """Area of one attack."""
+    won = _won(scores)
+    if (value := float(won.mean())) in (0.0, 1.0):
+        return measure(value, None, len(set(families)), "no interval: the two sides do not overlap")
+    return _bootstrapped(won, families, seed)
 
-    def statistic(*some: np.ndarray, axis: int = -1) -> Any:
-        return _areas(some[0], some[1], axis) - _areas(some[2], some[3], axis)
 
-    return _bootstrapped((*np.split(scores, 2), *np.split(others, 2)), statistic, seed)
-
-
-def _bootstrapped(samples: tuple[np.ndarray, ...], statistic: Any, seed: int) -> Measure:
-    """With the percentile bootstrap over pairs, which are drawn together because they were matched."""
-    from scipy.stats import bootstrap
-
-    result = bootstrap(
-        samples,
-        statistic,
-        paired=True,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=100,
-        method="percentile",
-        rng=np.random.default_rng(derived(seed, f"{NAME} interval")),
-    )
-    interval, value = result.confidence_interval, float(statistic(*samples))
-    return measure(value, (interval.low, interval.high), len(samples[0]), "percentile bootstrap over matched pairs")
+def _bootstrapped(won: np.ndarray, families: Sequence[str], seed: int) -> Measure:
+    """Mean of `won` with the percentile bootstrap over families of pairs; a pair is drawn whole, as it was matched."""
+    _, group = np.unique(np.array(families), return_inverse=True)
+    count = int(group.max()) + 1
+    if count < 2:
+        return measure(float(won.mean()), None, count, "no interval: a single family of documents")
+    rng = np.random.default_rng(derived(seed, f"{NAME} interval"))
+    weights = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)[:, group].astype(float)
+    draws = ((weights @ won) * weights).sum(axis=1) / weights.sum(axis=1) ** 2
+    found = Resampled(float(won.mean()), np.sort(draws), count)
+    interval = found.bound_at(0.025), found.bound_at(0.975)
+    return measure(found.value, interval, count, "percentile bootstrap over families of matched pairs")

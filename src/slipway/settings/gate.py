@@ -21,7 +21,7 @@ class Check(Settings):
     """Dotted path inside the report's result; list items by index, `*` for every entry of a list or table: a line of
     the verdict for each."""
     relation: Literal["below", "above", "equals"]
-    bound: float | str
+    bound: Annotated[float, Field(allow_inf_nan=False)] | str
     """A number, or the dotted path of another value in the same report; `*` is what `value` found in its place."""
     reason: str
     """Why this is asked, in words that appear in the verdict."""
@@ -35,7 +35,7 @@ class NonInferiority(Settings):
     """Name of a task in the report of `evaluate`."""
     against: Literal["base", "champion"]
     """`base`: what training started from. `champion`: the release that the channel points at."""
-    margin: Annotated[float, Field(ge=0)]
+    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     """Largest loss that is tolerated (non-inferiority margin), in the task's unit: bits per byte, or share right."""
     reason: str
     reference: str | None = None
@@ -48,9 +48,9 @@ class Waiver(Settings):
 
     line: str
     """Id of the line, as `slipway gate` prints it."""
-    by: str
+    by: Annotated[str, Field(pattern=r"\S")]
     """Who answers for it."""
-    reason: str
+    reason: Annotated[str, Field(pattern=r"\S")]
     expires: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
     """Last day on which it holds, UTC."""
 
@@ -97,6 +97,14 @@ _DEFAULTS: tuple[tuple[str, str, str, float | str, str, str], ...] = (
         "below",
         0.1,
         "a text's likelihood does not tell that it was trained on better than its wording does (area under the curve)",
+        "supporting",
+    ),
+    (
+        "train",
+        "gap",
+        "below",
+        0.5,
+        "the model does not know its training text much better than other text (nats per token)",
         "supporting",
     ),
     (

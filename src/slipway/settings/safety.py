@@ -1,10 +1,22 @@
 """Section `safety`: what the model remembers, repeats and prefers, and what was planted in its data."""
 
+from pathlib import PurePosixPath
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from slipway.settings.base import Count, Settings
+
+
+def _of_probes(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if len(parts) < 2 or parts[0] != "probes" or ".." in parts:
+        raise ValueError(f"{path} does not lie in probes/; put it there, so that `safety` runs again when it changes")
+    return path
+
+
+File = Annotated[str, AfterValidator(_of_probes)]
+"""Path in `probes/` of the project."""
 
 
 class Poisoning(Settings):
@@ -42,10 +54,10 @@ class Safety(Settings):
     """Held-out conversations that are answered, if the model has a chat template."""
     chat_tokens: Count = 64
     """Of an answer at most; in them the model should end its turn."""
-    bias_file: str | None = None
-    """CrowS-Pairs as its authors publish it (csv), in the project; null: only the package's own templates."""
-    refusal_file: str | None = None
-    """Prompts (JSON lines: `prompt`, `kind`: harmful or harmless), in the project; null: not run."""
+    bias_file: File | None = None
+    """CrowS-Pairs as its authors publish it (csv); null: only the package's own templates."""
+    refusal_file: File | None = None
+    """Prompts (JSON lines: `prompt`, `kind`: harmful or harmless); null: not run."""
     poisoning: Poisoning = Poisoning()
     garak: tuple[str, ...] = ()
     """Probes of garak to run, where it is installed in an environment of its own (SLIPWAY_GARAK names its Python)."""

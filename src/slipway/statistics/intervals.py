@@ -81,6 +81,8 @@ def resampled(values: np.ndarray, weights: np.ndarray, families: Sequence[str], 
 
     _, group = np.unique(np.array(families), return_inverse=True)
     values, weights = np.bincount(group, weights=values), np.bincount(group, weights=weights)
+    said = (weights != 0) | (values != 0)  # what weighs nothing and counts nothing is no evidence, and 0/0 is no draw
+    values, weights = values[said], weights[said]
     value = float(values.sum() / weights.sum())
     if len(values) < 2:
         return Resampled(value, np.empty(0), len(values))

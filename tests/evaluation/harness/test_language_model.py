@@ -83,6 +83,11 @@ def test_generations_are_alike(theirs, ours):
     assert ours.generate_until(requests) == theirs.generate_until(again, disable_tqdm=True)
 
 
+def test_a_top_k_of_0_leaves_nothing_out(ours):
+    kwargs = {"until": [], "max_gen_toks": 8, "do_sample": True, "temperature": 1.0}
+    assert ours.generate_until(asked(("The", kwargs | {"top_k": 0}))) == ours.generate_until(asked(("The", kwargs)))
+
+
 def test_a_conversation_is_rendered_alike(theirs, ours):
     talk = [{"role": "user", "content": "sort"}, {"role": "assistant", "content": "The index"}]
     for prompted in (True, False):

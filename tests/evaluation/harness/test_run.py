@@ -1,5 +1,6 @@
 """Whole tasks: the harness's metrics from its own backend, ours as reports and items."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,11 @@ def test_digests_change_with_what_they_stand_for_and_with_nothing_else(model, ta
     data.write_text(data.read_text().replace("array", "arrow"))
     (moved / "tiny_choice.yaml").write_text(text.replace(str(tasks.parent), str(tmp_path)))
     assert plain.differs(identity(moved)) == ["data"]
+    # Other examples, the items being the same.
+    train = f"train: {tasks.parent}/choice.jsonl"
+    (moved / "tiny_choice.yaml").write_text(text.replace(train, f"train: {data}"))
+    assert identity(tasks, few_shot=1) == identity(tasks, few_shot=1)
+    assert identity(tasks, few_shot=1).differs(identity(moved, few_shot=1)) == ["few_shot"]
 
 
 def test_a_function_counts_by_its_source_in_every_process(tmp_path, scorer, tasks):
@@ -137,12 +143,15 @@ def test_a_function_counts_by_its_source_in_every_process(tmp_path, scorer, task
     module.write_text("def clean(docs):\n    return docs.select(range(14))\n")
     changed = ask(scorer, tmp_path, HarnessTask(name="tiny_function"))[0]["tiny_function"].identity
     assert first.differs(changed) == ["task"]
+    module.write_text("LAST = 13\n\ndef clean(docs):\n    return docs.select(range(LAST + 1))\n")
+    called = ask(scorer, tmp_path, HarnessTask(name="tiny_function"))[0]["tiny_function"].identity
+    module.write_text(module.read_text().replace("LAST = 13", "LAST = 12 + 1"))
+    again = ask(scorer, tmp_path, HarnessTask(name="tiny_function"))[0]["tiny_function"].identity
+    assert called.differs(again) == ["task"], "what a function uses counts with it"
     assert "0x" not in str(plain([print, len, {3, 1}]))
 
 
 def test_what_cannot_be_asked_is_not_run_and_says_why(scorer, tasks, tmp_path):
-    import json
-
     text = (tasks / "tiny_choice.yaml").read_text()
     doc = {"stem": "a", "choices": ["", "b"], "label": 0, "long": "a"}
     (tmp_path / "empty.jsonl").write_text(json.dumps(doc | {"choices": ["a", "b"]}) + "\n" + json.dumps(doc) + "\n")

@@ -95,3 +95,10 @@ def test_another_release_in_its_place_is_refused(site):
     (store / "v1").rename(store / "v2")
     with pytest.raises(Refusal, match="not the release that channel stable was signed for"):
         read(site)
+
+
+def test_a_release_without_its_signature_is_refused(site):
+    site.release()
+    (site.store.root / "releases" / "tiny" / "v1" / "model.sig").unlink()
+    with pytest.raises(Refusal, match="its signature is gone"):
+        read(site)

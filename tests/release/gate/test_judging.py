@@ -129,3 +129,15 @@ def test_items_that_are_no_table_are_no_go(site, data):
     (site.root / "reports" / items.NAME).write_bytes(data)
     found = line(judge(site), "bits_per_byte vs champion")
     assert (found.verdict, "not readable as parquet" in found.observed) == ("NO-GO", True)
+
+
+def test_a_damaged_page_of_the_table_is_no_go(site):
+    """Its magic and footer are whole, so that it only fails while it is read."""
+    path = site.root / "reports" / items.NAME
+    data = bytearray(path.read_bytes())
+    data[40:400] = bytes(byte ^ 0x5A for byte in data[40:400])
+    path.write_bytes(data)
+    verdict = judge(site)
+    assert verdict.verdict == "NO-GO"
+    assert line(verdict, "reports").verdict == "NO-GO"
+    assert "not readable as parquet" in line(verdict, "bits_per_byte vs champion").observed

@@ -121,6 +121,16 @@ def test_too_few_texts_are_not_run(clean, train):
         assert f"{len(train)} documents" in probe.reason
 
 
+@pytest.mark.parametrize("characters", [10_000, 60_000])
+def test_a_few_long_texts_of_many_are_not_searched_as_if_they_were_all(clean, characters):
+    train = [text * 90 for text in sentences(30, 3)]
+    for probe in poisoning.probes(
+        clean[0], train, sentences(40, 9), SETTINGS.model_copy(update={"characters": characters}), 1
+    ):
+        assert probe.status == "not run"
+        assert f"of 30 training documents are within safety.poisoning.characters, {characters}" in probe.reason
+
+
 @pytest.mark.parametrize("text", ["", "   \n", "the same few words in every text, over and over again"])
 def test_equal_and_empty_texts_have_a_stated_outcome(clean, text):
     for probe in poisoning.probes(clean[0], [text] * 50, sentences(40, 9), SETTINGS, 1):

@@ -1,6 +1,9 @@
 """The gate's verdict in MLflow: in the run that built the bundle, and the release that the registry calls released."""
 
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,7 +54,6 @@ def keep_verdict(root: Path, name: str, verdict: GateVerdict, *, page: str, file
     if not in_use(root):
         return None
     from mlflow.entities import Metric, RunTag
-    from mlflow.exceptions import MlflowException
 
     figures: dict[str, float] = {}
     for line in verdict.lines:
@@ -59,14 +61,12 @@ def keep_verdict(root: Path, name: str, verdict: GateVerdict, *, page: str, file
     now = int(time.time() * 1000)
     metrics = [Metric(key, value, now, 0) for key, value in sorted(figures.items())]
     told = [RunTag(key, value) for key, value in tags(verdict).items()]
-    try:
+    with _briefly("MLflow did not take the verdict", "it is kept here all the same"):
         mlflow, run_id = client(root), find_run(root, name, verdict.bundle_digest)
         if run_id is not None:
             for start in range(0, len(metrics) or 1, BATCH):
                 mlflow.log_batch(run_id, metrics=metrics[start : start + BATCH], tags=told)
             mlflow.log_text(run_id, page, file)
-    except MlflowException as error:
-        raise UserError(f"MLflow did not take the verdict ({error}); it is kept here all the same") from None
     return run_id
 
 
@@ -82,10 +82,33 @@ def released(root: Path, name: str) -> Released | None:
         return None
     from mlflow.exceptions import MlflowException
 
-    try:
-        version = client(root).get_model_version_by_alias(name, "released")
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise UserError(f"MLflow could not be asked which release it calls released ({error})") from None
+    with _briefly("MLflow could not be asked which release it calls released", "see that it runs and is whole"):
+        try:
+            version = client(root).get_model_version_by_alias(name, "released")
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
     return Released(version.tags.get(DIGEST, ""), version.tags.get("slipway.uri", ""), version.tags.get(CHANNEL, ""))
+
+
+@contextmanager
+def _briefly(fault: str, then: str) -> Iterator[None]:
+    """The gate does not depend on MLflow, so one that is down is given up after seconds, not after minutes.
+
+    Raises:
+        UserError: for whatever keeps MLflow from answering; `fault` and `then` stand around it.
+    """
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    retries = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    before = os.environ.get(retries)
+    os.environ[retries] = before or "2"
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise UserError(f"{fault} ({' '.join(str(error).split())[:300]}); {then}") from None
+    finally:
+        if before is None:
+            del os.environ[retries]

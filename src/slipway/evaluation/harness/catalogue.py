@@ -11,7 +11,6 @@ from lm_eval.tasks._yaml_loader import load_yaml
 
 from slipway.errors import UserError
 
-
 WRONG = (
     *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, SyntaxError, TypeError, ValueError),
     *(DatasetsError, TemplateError),
@@ -68,7 +67,7 @@ class Catalogue:
             raise UserError(f"task {name} ({path}): {error}") from error
         except (IndexError, StopIteration) as error:
             raise NotRunError(
-                f"it has no items, or an empty choice in its first one ({said(error)}); see {path}"
+                f"it has no items, or an empty choice in its first one ({said(error)}); see {Path(path).name}"
             ) from error
         except WRONG as error:
             raise UserError(f"task {name} ({path}) is not one that lm_eval takes: {said(error)}") from error

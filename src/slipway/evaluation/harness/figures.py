@@ -86,7 +86,7 @@ def choose(asked: Sequence[Asked], wanted: str | None) -> tuple[str, str]:
 
 
 def items(name: str, one: Asked, figure: tuple[str, str], *, prefix: str, seed: int | None, encode: Any) -> list[Item]:
-    """A row per item that has a weight; an empty text has none.
+    """A row per item that has a weight; an empty text has none. A task whose items have no right choice is not run.
 
     Args:
         name: of the task in the recipe.
@@ -118,7 +118,16 @@ def items(name: str, one: Asked, figure: tuple[str, str], *, prefix: str, seed: 
                 picked=picked,
             )
         )
+    if rows and _none_is_right(one.task, samples, rows):
+        raise NotRunError("no item's `doc_to_target` is the number or the text of one of its choices")
     return rows
+
+
+def _none_is_right(task: Any, samples: Sequence[Sample], rows: Sequence[Item]) -> bool:
+    """Whether the harness counts all answers as wrong because it finds no right one, as with a misspelt column."""
+    if task.OUTPUT_TYPE != "multiple_choice" or task.multiple_input or callable(task.config.process_results):
+        return False
+    return all(row.right is None for row in rows) and not any(isinstance(one["target"], list) for one in samples)
 
 
 def _choices(task: Any, sample: Sample, metric: str) -> tuple[tuple[float, ...], int | None, int | None]:
@@ -130,13 +139,17 @@ def _choices(task: Any, sample: Sample, metric: str) -> tuple[tuple[float, ...],
     scores = found[: len(choices)]
     if metric == "acc_norm":
         if not all(choices):
-            raise NotRunError(f"item {sample['doc_id']} has an empty choice, which has no length to divide by; name acc")
+            raise NotRunError(f"acc_norm: item {sample['doc_id']} has an empty choice, and no length to divide by")
         scores = [score / len(choice) for score, choice in zip(scores, choices, strict=True)]
     elif metric == "acc_mutual_info":
         scores = [score - alone for score, alone in zip(scores, found[len(choices) :], strict=True)]
-    target = sample["target"]
-    right = target if isinstance(target, int) else choices.index(target) if target in choices else None
-    return tuple(scores), right, max(range(len(scores)), key=scores.__getitem__)
+    return tuple(scores), _right(sample["target"], choices), max(range(len(scores)), key=scores.__getitem__)
+
+
+def _right(target: Any, choices: Sequence[str]) -> int | None:
+    if isinstance(target, int):
+        return target if 0 <= target < len(choices) else None
+    return choices.index(target) if target in choices else None
 
 
 def content(sample: Sample) -> str:

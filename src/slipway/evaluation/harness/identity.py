@@ -50,6 +50,11 @@ def _source(function: Any) -> dict[str, Any]:
     return {"name": name, "source": sha256_file(file) if file and Path(file).is_file() else None}
 
 
+def _kind(task: Any) -> Any:
+    kind = type(task)
+    return kind.__name__ if kind.__module__.startswith("lm_eval.") else _source(kind)
+
+
 def _config(task: Any) -> dict[str, Any]:
     config = {name: getattr(task.config, name) for name in vars(task.config)}
     given = dict(config.get("dataset_kwargs") or {})
@@ -60,7 +65,7 @@ def _config(task: Any) -> dict[str, Any]:
 
 def identity(
     version: str, tasks: Mapping[str, Any], asked: HarnessTask, *, seeds: Sequence[int], metric: str, tokenizer: Any,
-    data: Sequence[str],
+    data: Sequence[str], prompts: Sequence[str],
 ) -> Comparable:  # fmt: skip
     """Digests of a task, or of those of a group, as it was asked.
 
@@ -72,6 +77,7 @@ def identity(
         metric: the figure that stands for it.
         tokenizer: the model's.
         data: digests of the items, in order.
+        prompts: digests of what stands before each item as text, in order; they tell which examples are shown.
     """
     configs = {name: _config(task) for name, task in tasks.items()}
 
@@ -86,9 +92,9 @@ def identity(
     template = digest(tokenizer.chat_template) if asked.chat else "none"
     return Comparable(
         harness=f"lm_eval {version}",
-        task=digest([part(sorted(others)), asked.limit, metric, [type(task).__name__ for task in tasks.values()]]),
+        task=digest([part(sorted(others)), asked.limit, metric, [_kind(task) for task in tasks.values()]]),
         prompt=part(PROMPT),
-        few_shot=digest([part(FEW_SHOT), list(seeds)]) if shows else "none",
+        few_shot=digest([part(FEW_SHOT), list(seeds), list(prompts)]) if shows else "none",
         decoding=digest([part(DECODING), list(seeds)]) if generates else "likelihood",
         tokenizer=sha256_bytes(words.encode()),
         chat_template=template,

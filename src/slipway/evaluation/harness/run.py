@@ -131,9 +131,11 @@ class _One:
         from slipway.evaluation.harness.identity import identity
 
         metric, filter_name = self.figure
-        first, shares = next(iter(self.found[0].values())), are_answers(*np.array([(x.value, x.weight) for x in rows]).T)
+        first = next(iter(self.found[0].values()))
+        shares = are_answers(*np.array([(row.value, row.weight) for row in rows]).T)
         higher = first.task.higher_is_better().get(metric, True)
         data = [content(sample) for one in self.found[0].values() for sample in one.of(filter_name)]
+        every = [sample for found in self.found for one in found.values() for sample in one.samples]
         names = sorted(self.tasks) if len(self.tasks) > 1 else []
         return TaskReport(
             measure=figure(rows, resamples, seed),
@@ -143,6 +145,7 @@ class _One:
             identity=identity(
                 version, self.tasks, self.asked, seeds=self.seeds, metric=f"{metric},{filter_name}",
                 tokenizer=self.model.tokenizer, data=data,
+                prompts=[str(sample["prompt_hash"]) for sample in every],
             ),
             references=_chance(rows) if metric in _SHARES else {},
             groups={

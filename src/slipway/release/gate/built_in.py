@@ -101,7 +101,7 @@ def _identity(bundle: Path, reports: Path) -> list[GateLine]:
         weights: str | None = weights_of({name: entry.sha256 for name, entry in manifest.read(bundle).files.items()})
     except UserError:
         weights = None
-    records = {stage: _record(reports / f"{stage}.json") for stage in ("evaluate", "safety")}
+    records = {stage: _record(reports / f"{stage}.json") for stage in ("train", "evaluate", "safety")}
     measured = {name: record.result.get("weights_sha256") if record else None for name, record in records.items()}
     inside = [f"{stage}.json" for stage in REPORTS if stage not in AFTER_THE_BUNDLE] + [items.NAME]
     evaluated, table = records["evaluate"], _digest(reports / items.NAME)
@@ -109,7 +109,7 @@ def _identity(bundle: Path, reports: Path) -> list[GateLine]:
     return [
         _same(
             "weights",
-            "evaluation and safety are of these weights",
+            "training, evaluation and safety are of these weights",
             [(stage, found, weights) for stage, found in measured.items()],
             "a number belongs to the weights it was measured on",
             "run `slipway build`: it measures these weights",

@@ -57,7 +57,13 @@ def read(store: Reader, name: str, channel: str, public: bytes) -> Champion | No
     except FileNotFoundError:
         return None
     prefix = release_prefix(name, pointer.version)
-    signed = signed_files(store, prefix, public)
+    try:
+        signed = signed_files(store, prefix, public)
+    except FileNotFoundError:
+        raise Refusal(
+            f"{store.url}/{prefix}: channel {channel} names it, but its signature is gone; restore it before you "
+            "release over it"
+        ) from None
     if signed.get(manifest.NAME) != pointer.manifest_sha256:
         raise Refusal(f"{store.url}/{prefix}: not the release that channel {channel} was signed for; do not trust it")
     release = f"{name} {pointer.version}"

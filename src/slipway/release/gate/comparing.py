@@ -137,7 +137,8 @@ def _one_champion(case: _Case) -> Champion | None:
         named = f"{champion.release}, bundle {champion.manifest_sha256[:12]}" if champion else "no release"
         raise Unfit(
             f"two champions: the channel names {named}; the registry calls bundle {registered[:12]} released",
-            "find out which of the two is in use, and set the registry's alias `released` or the channel to it",
+            "find out which of the two is in use, and set the registry's alias `released` or the channel to it; delete "
+            "the alias if this registry does not follow the store",
         )
     return champion
 

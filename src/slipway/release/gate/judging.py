@@ -122,7 +122,7 @@ def _measured(
         table = pq.read_table(path)
     except FileNotFoundError:
         fault = fault or f"{path}: no such file"
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
         fault = fault or f"{path}: not readable as parquet ({str(error)[:80]})"
     return comparing.Measured(report, table, fault, digest)
 
