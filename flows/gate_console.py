@@ -34,7 +34,9 @@ def _write(out: Path, text: str) -> None:
     try:
         write_atomic(out, text)
     except OSError as error:
-        raise UserError(f"--json {out}: cannot be written ({error.strerror}); name a file in a folder of yours") from None
+        raise UserError(
+            f"--json {out}: cannot be written ({error.strerror}); name a file in a folder of yours"
+        ) from None
 
 
 if __name__ == "__main__":

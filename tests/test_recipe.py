@@ -140,10 +140,10 @@ def test_a_waiver_is_named_and_reasoned(values, key):
         parse(values)
 
 
-def test_a_day_without_quotes_is_told_how_to_write_it(tmp_path, values):
+def test_a_day_without_quotes_is_told_how_to_write_it(tmp_path):
     """YAML makes a date of it, and neither a recipe nor DVC takes one."""
-    waiver = '{line: a, by: b, reason: c, expires: 2026-12-31}'
-    text = Path("params.yaml").read_text().replace("    waivers: []", f"    waivers: [{waiver}]")
+    waiver = "{line: a, by: b, reason: c, expires: 2026-12-31}"
+    text = (ROOT / "params.yaml").read_text().replace("    waivers: []", f"    waivers: [{waiver}]")
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(UserError, match='put a day in quotes, as `expires: "2026-12-31"`'):
         load(tmp_path / "params.yaml")

@@ -212,7 +212,7 @@ def parse(values: Any, origin: str = "params.yaml") -> Recipe:
         faults = "\n".join(f"  {_explain(fault)}" for fault in error.errors())
         raise UserError(f"{origin} is not a valid recipe:\n{faults}") from None
     except TypeError as error:
-        days = "; put a day in quotes, as `expires: \"2026-12-31\"`" if "date" in str(error) else ""
+        days = '; put a day in quotes, as `expires: "2026-12-31"`' if "date" in str(error) else ""
         raise UserError(f"{origin} holds a value that JSON cannot express: {error}{days}") from None
     if faults := "\n".join(f"  {fault}" for fault in _bounds(recipe)):
         raise UserError(f"{origin} is not a valid recipe:\n{faults}")

@@ -87,3 +87,12 @@ def test_written_answers_that_are_all_wrong_keep_an_interval(scorer, tasks, tmp_
     found = ask(scorer, tmp_path, HarnessTask(name="hard", seeds=(1, 2)))[0]["hard"].measure
     assert (found.value, found.low, found.n) == (0, 0, 14)
     assert found.high > 0.2
+
+
+def test_installed_tasks_that_need_what_is_not_there_say_what_and_name_no_place_of_this_machine(scorer, tmp_path):
+    names = ("humaneval", "longbench_2wikimqa", "minerva_math_algebra")
+    reports, items, not_run = ask(scorer, tmp_path, *(HarnessTask(name=name) for name in names))
+    assert (reports, items) == ({}, [])
+    for name in names:
+        assert "package None" not in not_run[name]
+        assert str(Path.cwd()) not in not_run[name]

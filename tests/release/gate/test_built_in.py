@@ -80,7 +80,9 @@ def test_missing_items_are_no_go(site):
     assert "no such file" in line(verdict, "bits_per_byte vs champion").observed
 
 
-@pytest.mark.parametrize(("stage", "key"), [("scan", "bundle_digest"), ("evaluate", "weights_sha256"), ("train", "weights_sha256")])
+@pytest.mark.parametrize(
+    ("stage", "key"), [("scan", "bundle_digest"), ("evaluate", "weights_sha256"), ("train", "weights_sha256")]
+)
 def test_a_report_about_other_bytes_is_no_go(site, stage, key):
     edit(site.root / "reports" / f"{stage}.json", **{key: "00" * 32})
     verdict = judge(site)

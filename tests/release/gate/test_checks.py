@@ -32,6 +32,9 @@ def judged(result, **changes):
         ({"x": 0, "y": 1}, {"bound": "z"}, "NO-GO", "no `z`"),
         ({"some.dots": {"x": 0}}, {"value": "some.dots.x"}, "GO", "0 < 1"),
         ({"known": 1}, {"value": "knwon"}, "NO-GO", "there is: known"),
+        # Of several bounds none was chosen, least of all the first.
+        ({"x": 1, "y": {"loose": 2, "strict": 0}}, {"bound": "y.*"}, "NO-GO", "no `y.*`"),
+        ({"x": {"a": {"high": 1}}}, {"value": "x.*.high", "bound": "x.*.low"}, "NO-GO", "no `x.a.low`"),
     ],
 )
 def test_one_line_of_the_policy(result, changes, verdict, words):

@@ -54,8 +54,11 @@ class Catalogue:
         path = manager.task_index[name].yaml_path
         try:
             tasks: dict[str, Any] = manager.load([name])["tasks"]
-        except ModuleNotFoundError as error:
-            raise NotRunError(f"it needs the package {error.name}; install it in this environment") from error
+        except ImportError as error:
+            if manager is self._own and error.name is None:
+                raise UserError(f"task {name} ({path}) is not one that lm_eval takes: {said(error)}") from error
+            needed = f"the package {error.name}" if error.name else f"a package that is not there: {error}"
+            raise NotRunError(f"it needs {needed}; install it in this environment") from error
         except ConnectionError as error:
             raise NotRunError(
                 f"its data is not on this machine ({error}), and evaluation uses no network. Fetch it once with "
@@ -63,7 +66,7 @@ class Catalogue:
             ) from error
         except FileNotFoundError as error:
             if "Hub" in str(error):
-                raise NotRunError(f"it needs code from the network, which is not used: {error}") from error
+                raise NotRunError("it needs code from the network, a metric for example, which is not used") from error
             raise UserError(f"task {name} ({path}): {error}") from error
         except (IndexError, StopIteration) as error:
             raise NotRunError(

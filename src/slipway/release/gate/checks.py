@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from slipway.records import GateLine, Measure, Verdict
-from slipway.release.gate.paths import MISSING, Found, find, lookup
+from slipway.release.gate.paths import MISSING, Found, filled, find, lookup
 from slipway.settings import Check
 
 SIGNS = {"below": "<", "above": ">", "equals": "="}
@@ -53,9 +53,9 @@ def _check(check: Check, result: dict[str, Any] | None, faults: Mapping[str, str
 
 
 def _match(check: Check, result: dict[str, Any], found: Found) -> GateLine:
-    bound, name = check.bound, check.bound if isinstance(check.bound, str) else ""
+    bound, name = check.bound, ""
     if isinstance(bound, str):
-        bound = lookup(result, bound, found.stars)
+        name, bound = filled(bound, found.stars), lookup(result, bound, found.stars)
     for path, value in ((found.path, found.value), (name, bound)):
         if value is MISSING:
             return _missing(check, result, found, path)

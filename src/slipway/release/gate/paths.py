@@ -41,10 +41,16 @@ def find(result: Any, path: str) -> list[Found]:
 
 
 def lookup(result: Any, path: str, stars: Sequence[str] = ()) -> Any:
-    """The value at a path, each `*` in it replaced by the next of `stars`; `MISSING` if it leads nowhere."""
+    """The value at a path filled with `stars`; `MISSING` if it leads nowhere, or to more than one value."""
+    if path.split(".").count("*") > len(stars):
+        return MISSING  # any one of them would be a bound that nobody chose
+    return next(_walk(result, filled(path, stars).split("."), [], ())).value
+
+
+def filled(path: str, stars: Sequence[str]) -> str:
+    """`path` with each `*` in it replaced by the next of `stars`, as far as there are any."""
     left = iter(stars)
-    parts = [next(left, part) if part == "*" else part for part in path.split(".")]
-    return next(_walk(result, ".".join(parts).split("."), [], ())).value
+    return ".".join(next(left, part) if part == "*" else part for part in path.split("."))
 
 
 def _walk(
