@@ -107,6 +107,7 @@ def test_the_recipes_to_start_from_are_complete(path):
         ({"task": "continuaton"}, "measures no `continuaton`; did you mean `continuation`?"),
         ({"task": "question"}, "measures no `question`"),
         ({"against": "base"}, "against is base, but train.start is scratch"),
+        ({"against": "base", "reference": "chance"}, "comparisons.1.reference stands in for a champion"),
         ({"task": "bits_per_byte"}, "bits_per_byte is compared with the champion twice"),
     ],
 )

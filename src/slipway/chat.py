@@ -236,3 +236,13 @@ def _join(
     if text:
         parts.append(Part(text, False, tuple(spans)))
     return parts
+
+
+def chat_of(tokenizer: Any) -> Chat | None:
+    """The chat template of a tokenizer of transformers; None if it has none."""
+    if not isinstance(tokenizer.chat_template, str):
+        return None
+    variables = {name: text for name, text in tokenizer.special_tokens_map.items() if isinstance(text, str)}
+    # `all_special_tokens` lacks those that only tokenizer.json names, as the template's own.
+    control = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    return Chat(tokenizer.chat_template, control, variables)

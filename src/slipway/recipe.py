@@ -160,6 +160,8 @@ def _comparisons(recipe: Recipe) -> list[str]:
             faults.append(f"{where}.task: the section evaluate measures no `{task}`; {hint}")
         if against == "base" and recipe.train.start != "base":
             faults.append(f"{where}.against is base, but train.start is {recipe.train.start}; say champion")
+        if against == "base" and gate.comparisons[number].reference is not None:
+            faults.append(f"{where}.reference stands in for a champion; a comparison with the base has none")
         if (task, against) in pairs[:number]:
             faults.append(f"{where}: {task} is compared with the {against} twice; keep one of the two")
     if gate.first_release == "base" and recipe.train.start != "base":

@@ -26,6 +26,12 @@ def test_a_mean_has_students_interval():
     assert (found.low, found.high) == pytest.approx((2.875 - half, 2.875 + half))
 
 
+def test_equal_values_have_no_interval_although_their_mean_is_rounded():
+    found = mean([float(np.log2(10_001))] * 3, 0, 20, "canaries")
+    assert (found.low, found.high) == (None, None)
+    assert found.method == "no interval: no spread to see"
+
+
 def test_many_families_have_the_percentile_interval_of_scipy():
     rng = np.random.default_rng(1)
     weights = rng.uniform(50, 500, 2000)

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slipway.chat import Chat, Part
+from slipway.chat import Chat, Part, chat_of
+from slipway.errors import UserError
 from slipway.evaluation.documents import Document
 
 if TYPE_CHECKING:
@@ -42,13 +43,7 @@ class Asked:
 
 def template(scorer: "Scorer") -> Chat | None:
     """The chat template of the scorer's tokenizer; None if it has none."""
-    tokenizer = scorer.tokenizer
-    if not isinstance(tokenizer.chat_template, str):
-        return None
-    variables = {name: text for name, text in tokenizer.special_tokens_map.items() if isinstance(text, str)}
-    # `all_special_tokens` lacks those that only tokenizer.json names, as the template's own.
-    control = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
-    return Chat(tokenizer.chat_template, control, variables)
+    return chat_of(scorer.tokenizer)
 
 
 def _turns(document: Document) -> Iterator[list[tuple[str, str]]]:
@@ -105,7 +100,9 @@ def _plain(scorer: "Scorer", document: Document, number: int, turns: Sequence[tu
         before + turns[-1][1], add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
     )
     tokens, ends = encoded["input_ids"], [end for _, end in encoded["offset_mapping"]]
-    cut = next(place for place, end in enumerate(ends) if end > len(before))
+    cut = next((place for place, end in enumerate(ends) if end > len(before)), None)
+    if cut is None:
+        raise UserError(f"document {document.id}: the tokenizer makes no token of its answer, so it cannot be scored")
     item = f"{document.id}#{number}"
     return Asked(item, document.family, tuple(tokens[:cut]), tuple(tokens[cut:]), size, document.source)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from slipway.chat import Chat
+from slipway.chat import Chat, chat_of
 from slipway.safety.measures import Scorer
 
 Turns = Sequence[tuple[str, str]]
@@ -17,13 +17,7 @@ class Talker(Scorer, Protocol):
 
 def template(scorer: Talker) -> Chat | None:
     """The chat template of the scorer's tokenizer; None if it has none."""
-    tokenizer = scorer.tokenizer
-    if not isinstance(tokenizer.chat_template, str):
-        return None
-    variables = {name: text for name, text in tokenizer.special_tokens_map.items() if isinstance(text, str)}
-    # `all_special_tokens` lacks those that only tokenizer.json names, as the template's own.
-    control = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
-    return Chat(tokenizer.chat_template, control, variables)
+    return chat_of(scorer.tokenizer)
 
 
 def prompt(scorer: Talker, chat: Chat, turns: Turns) -> tuple[list[int], int]:

@@ -109,10 +109,10 @@ def mean(values: Sequence[float], low: float, high: float, what: str) -> Measure
     from scipy.stats import t
 
     n, value = len(values), float(np.mean(values))
-    spread = float(np.std(values, ddof=1)) if n > 1 else 0.0
-    if spread == 0:
+    # Equal values, not a spread of 0: rounding of their mean gives a spread of its own.
+    if n < 2 or np.ptp(values) == 0:
         return measure(value, None, n, "no interval: no spread to see")
-    half = float(t.ppf(0.975, n - 1)) * spread / np.sqrt(n)
+    half = float(t.ppf(0.975, n - 1)) * float(np.std(values, ddof=1)) / np.sqrt(n)
     return measure(value, (max(low, value - half), min(high, value + half)), n, f"Student t over {what}")
 
 

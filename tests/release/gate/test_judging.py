@@ -128,7 +128,7 @@ def test_documents_leave_out_what_comes_after_them(site):
 def test_items_that_are_no_table_are_no_go(site, data):
     (site.root / "reports" / items.NAME).write_bytes(data)
     found = line(judge(site), "bits_per_byte vs champion")
-    assert (found.verdict, "not readable as parquet" in found.observed) == ("NO-GO", True)
+    assert (found.verdict, "no item table" in found.observed) == ("NO-GO", True)
 
 
 def test_a_damaged_page_of_the_table_is_no_go(site):
@@ -140,4 +140,16 @@ def test_a_damaged_page_of_the_table_is_no_go(site):
     verdict = judge(site)
     assert verdict.verdict == "NO-GO"
     assert line(verdict, "reports").verdict == "NO-GO"
-    assert "not readable as parquet" in line(verdict, "bits_per_byte vs champion").observed
+    assert "no item table" in line(verdict, "bits_per_byte vs champion").observed
+
+
+def test_a_table_of_other_columns_or_types_is_no_go(site):
+    import pyarrow.parquet as pq
+
+    path = site.root / "reports" / items.NAME
+    held = pq.read_table(path)
+    words = held.set_column(held.schema.get_field_index("value"), "value", [["much"] * len(held)])
+    for other in (held.drop(["weight"]), words):
+        pq.write_table(other, path)
+        found = line(judge(site), "bits_per_byte vs champion")
+        assert (found.verdict, "no item table" in found.observed) == ("NO-GO", True)

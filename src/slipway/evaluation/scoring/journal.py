@@ -7,7 +7,6 @@ was torn when the process died does not match its checksum and is passed over.
 
 import hashlib
 import json
-import shutil
 import zlib
 from pathlib import Path
 from typing import IO, Any
@@ -49,11 +48,6 @@ class Journal:
         name, text = key.encode(), json.dumps(result).encode()
         self._stream.write(b"%b:%08x %b\n" % (name, zlib.crc32(name + text), text))
         self._found[key] = result
-
-
-def discard(folder: Path) -> None:
-    """Remove the journal of a run that has finished."""
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def digest(*parts: Any) -> str:

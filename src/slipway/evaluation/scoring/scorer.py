@@ -39,7 +39,7 @@ class Scorer:
 
     `context` is the most tokens the model sees at once; `batch_tokens` and `batch_logits` (values of
     a batch's logits) bound the memory and change no result beyond rounding. `journal` is a folder in which finished
-    batches are kept; whoever runs the Scorer removes it (`journal.discard`) when all is done.
+    batches are kept; whoever runs the Scorer removes it when all is done.
     """
 
     def __init__(

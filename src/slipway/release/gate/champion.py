@@ -10,6 +10,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -96,14 +97,23 @@ def _report(found: Mapping[str, bytes]) -> tuple[EvaluateReport | None, str, str
         return None, slipway, f"{REPORT} is of Slipway {slipway}, and no report that this one reads"
 
 
-def _table(found: Mapping[str, bytes]) -> tuple["pa.Table | None", str]:
-    """Item table, and what is wrong with it."""
+def read_table(source: Path | bytes) -> tuple["pa.Table | None", str]:
+    """An item table with its own columns and types, and what is wrong with it."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    try:
+        found = pq.read_table(source if isinstance(source, Path) else io.BytesIO(source))
+        return found.select(items.schema().names).cast(items.schema()), ""
+    except FileNotFoundError:
+        return None, "no such file"
+    except (pa.ArrowException, KeyError, OSError) as error:
+        return None, f"no item table that this Slipway reads ({' '.join(str(error).split())[:80]})"
+
+
+def _table(found: Mapping[str, bytes]) -> tuple["pa.Table | None", str]:
+    """Item table, and what is wrong with it."""
     if ITEMS not in found:
         return None, f"it has no {ITEMS}"
-    try:
-        return pq.read_table(io.BytesIO(found[ITEMS])).select(items.schema().names).cast(items.schema()), ""
-    except (pa.ArrowInvalid, pa.ArrowKeyError, KeyError) as error:
-        return None, f"{ITEMS} is no item table that this Slipway reads ({str(error)[:80]})"
+    held, fault = read_table(found[ITEMS])
+    return held, fault and f"{ITEMS} is {fault}"

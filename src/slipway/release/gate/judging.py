@@ -14,7 +14,7 @@ from slipway.recipe import Recipe
 from slipway.records import REPORTS, EvaluateReport, GateLine, GateVerdict, ScanReport, Verdict, read_record
 from slipway.release.bundle import manifest
 from slipway.release.gate import built_in, checks, comparing, waivers
-from slipway.release.gate.champion import Champion
+from slipway.release.gate.champion import Champion, read_table
 from slipway.release.gate.stand_in import WORDS
 
 if TYPE_CHECKING:
@@ -112,19 +112,10 @@ def _typed(result: dict[str, Any] | None) -> EvaluateReport | None:
 def _measured(
     root: Path, results: Mapping[str, dict[str, Any]], faults: Mapping[str, str], digest: str
 ) -> comparing.Measured:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    report = _typed(results.get("evaluate"))
+    report, path = _typed(results.get("evaluate")), root / "reports" / items.NAME
     fault = faults.get("evaluate", "") or ("" if report else "reports/evaluate.json is no report of `evaluate`")
-    table, path = None, root / "reports" / items.NAME
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError:
-        fault = fault or f"{path}: no such file"
-    except (pa.ArrowException, OSError) as error:
-        fault = fault or f"{path}: not readable as parquet ({str(error)[:80]})"
-    return comparing.Measured(report, table, fault, digest)
+    held, missing = read_table(path)
+    return comparing.Measured(report, held, fault or (missing and f"{path}: {missing}"), digest)
 
 
 def _distinct(lines: Iterable[GateLine]) -> list[GateLine]:
