@@ -68,6 +68,15 @@ def test_a_star_over_a_list_and_one_that_leads_nowhere_in_one_entry():
     assert [(line.id, line.verdict) for line in found] == [("validate.x.0.y", "GO"), ("validate.x.1.y", "NO-GO")]
 
 
+@pytest.mark.parametrize("tasks", [{}, {"quiz": {"low": 0.3}, "other": {}}])
+def test_a_task_that_was_not_run_does_not_vanish_behind_a_star(tasks):
+    result = {"tasks": tasks, "not_run": {"mmlu.law": "its data is not here"}}
+    found = {line.id: line for line in judged(result, value="tasks.*.low", relation="above", bound=0.25)}
+    own = {"validate.tasks.quiz.low": "GO", "validate.tasks.other.low": "NO-GO"} if tasks else {}
+    assert {name: line.verdict for name, line in found.items()} == own | {"validate.tasks.mmlu.law.low": "INCONCLUSIVE"}
+    assert "its data is not here" in found["validate.tasks.mmlu.law.low"].observed
+
+
 @pytest.mark.parametrize("result", [{"residual": {}}, {"residual": []}, {"residual": 1}, {}])
 def test_a_star_that_matches_nothing_is_no_go(result):
     (found,) = judged(result, value="residual.*")

@@ -121,7 +121,7 @@ def _identity(bundle: Path, reports: Path) -> list[GateLine]:
                 *((name, _digest(bundle / "records" / name), _digest(reports / name)) for name in inside),
                 (f"{items.NAME} as evaluate wrote it", table, stated),
             ],
-            "no number was edited by hand",
+            "the bundle shows the numbers that are judged",
             "run `slipway build`; if it finds nothing to do, `slipway build --force evaluate`",
         ),
     ]

@@ -49,7 +49,13 @@ def _check(check: Check, result: dict[str, Any] | None, faults: Mapping[str, str
     if result is None:
         fault = faults.get(check.report, f"there is no report of `{check.report}`")
         return [_line(check, check.value, "NO-GO", fault, "run `slipway build`")]
-    return [_match(check, result, found) for found in find(result, check.value)]
+    parts, matches = check.value.split("."), find(result, check.value)
+    if parts[:2] == ["tasks", "*"]:
+        # A task that was not run is no entry of the table, and must not vanish for it.
+        left_out = [".".join(["tasks", name, *parts[2:]]) for name in result.get("not_run", {})]
+        matches = [found for found in matches if not (left_out and found.path.startswith("tasks.*"))]
+        matches += [found for path in left_out for found in find(result, path)]
+    return [_match(check, result, found) for found in matches]
 
 
 def _match(check: Check, result: dict[str, Any], found: Found) -> GateLine:

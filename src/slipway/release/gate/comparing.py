@@ -148,7 +148,8 @@ def _base(wanted: NonInferiority, task: TaskReport, case: _Case) -> _Other:
     if task.base is None or table is None:
         raise Unfit(f"the base was not asked for {wanted.task}", f"see reports/evaluate.json for the reason, {WAIVE}")
     # The base is judged by the form of a question that suits it better: other words, the same answers.
-    own_form = report is not None and report.base is not None and report.base.answers_form is not None
+    asked = wanted.task in ("answers", "question") and report is not None and report.base is not None
+    own_form = asked and report.base.answers_form is not None  # type: ignore[union-attr]
     return _Other("the base", "base", table, own_form)
 
 
