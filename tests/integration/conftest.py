@@ -13,7 +13,8 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
 TRACKED = (
-    *("flows", "pipelines", "src", "infra", "LICENSES", "expectations", ".dvc/config", ".dvcignore", ".gitignore"),
+    *("flows", "pipelines", "src", "infra", "LICENSES", "expectations", "tasks", "probes"),
+    *(".dvc/config", ".dvcignore", ".gitignore"),
     *("dvc.yaml", "prefect.yaml", "constraints.txt", "pyproject.toml"),
 )
 

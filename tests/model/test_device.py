@@ -21,7 +21,7 @@ def test_a_processor_is_named_by_what_it_computes_with() -> None:
 def test_half_precision_is_taken_only_where_the_processor_computes_in_it() -> None:
     able = has_bfloat16("cpu")
     assert able == bool(torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16"))
-    assert choose(settings(devices=CPU)).dtype == (torch.bfloat16 if able else torch.float32)
+    assert choose(settings(devices=CPU, precision="auto")).dtype == (torch.bfloat16 if able else torch.float32)
     if able:
         assert choose(settings(devices=CPU, precision="bfloat16")).dtype == torch.bfloat16
     else:
