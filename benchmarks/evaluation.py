@@ -4,7 +4,8 @@ The same local YAML task, model, tokenizer and threads, both through `lm_eval.si
 process of its own, in turn, so that a neighbour's load meets both and peak memory is each side's. Questions per
 CPU-second count the call of `simple_evaluate` (building requests, scoring, metrics), for both without imports and
 loading; `whole process` counts those too. Stems have 60 to 150 tokens and choices 3 to 25, cut from the text of the
-standard library; the model has random weights, which change no time.
+standard library; the model has random weights, which change no time. Ours includes what the product does to lm_eval
+itself: compiled prompt templates are kept (`library.prepare`); `hf` runs as it is installed.
 
     python benchmarks/evaluation.py [--questions 2000] [--rounds 5] >> benchmarks/results/evaluation.jsonl
 """
