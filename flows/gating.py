@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from slipway.errors import Refusal, UserError
 from slipway.files import write_atomic
 from slipway.records import GateVerdict
-from slipway.release import gate, gate_page, keys, verify
+from slipway.release import audit, gate, gate_page, keys
+from slipway.release import pointer as pointers
 from slipway.release.gate import champion as champions
 from slipway.release.gate import explain
 
@@ -41,7 +42,7 @@ def champion(context: "Context") -> gate.Champion | None:
     """
     name, channel = context.recipe.name, context.recipe.release.channel
     try:
-        context.store.read(verify.pointer_key(name, channel))
+        context.store.read(pointers.pointer_key(name, channel))
     except FileNotFoundError:
         return None  # before the first release there may be no key to read a pointer with
     return champions.read(context.store, name, channel, keys.public_key(context.root))
@@ -67,29 +68,31 @@ def _registered(context: "Context", held: gate.Champion | None) -> str | None:
     return found.digest if found.channel in ("", context.recipe.release.channel) else None
 
 
-def check_champion(verdict: GateVerdict, pointer: verify.Pointer) -> None:
+def check_champion(verdict: GateVerdict, pointer: pointers.Pointer) -> None:
     """That the earlier release that the channel names is the one that the verdict compared with.
 
     Raises:
         Refusal: if the channel was moved after the gate was asked.
     """
-    named = f"{pointer.name} {pointer.version}"
+    named = f"{pointer.name} {pointer.version}" if pointer.version else None
     if named != verdict.champion:
         raise Refusal(
-            f"channel {pointer.channel} names {named} by now, but the gate compared with "
+            f"channel {pointer.channel} names {named or 'no release'} by now, but the gate compared with "
             f"{verdict.champion or 'no release'}; the channel was not moved. Run `slipway release` again: it asks anew"
         )
 
 
 def judge(context: "Context") -> GateVerdict:
-    """The verdict on the bundle as it lies; it is scanned right here. Changes nothing."""
+    """The verdict on the bundle as it lies; it is scanned and its software audited right here. Changes nothing."""
     from slipway.scan.verdict import scan
 
     scanned = scan(context.bundle, context.recipe.scan.max_file_bytes, context.digest)
     held = champion(context)
     today = datetime.now(UTC).date()
     registered = _registered(context, held)
-    return gate.judge(context.recipe, context.root, scanned, held, today=today, registered=registered)
+    settings = context.recipe.release.audit
+    audited = audit.of_bundle(context.bundle, context.root / settings.advisories, today, settings.max_age_days)
+    return gate.judge(context.recipe, context.root, scanned, held, today=today, registered=registered, audit=audited)
 
 
 def keep(context: "Context", verdict: GateVerdict) -> list[str]:
@@ -127,6 +130,8 @@ def ask(context: "Context", *, again: bool = False) -> GateVerdict:
         NotGo: with all lines, and where they are kept.
     """
     verdict = judge(context)
+    if warning := gate.warning(verdict.audit):
+        print(warning, file=sys.stderr, flush=True)
     kept = [] if again and verdict.verdict == "GO" else keep(context, verdict)
     if verdict.verdict != "GO":
         raise NotGo(verdict, kept)

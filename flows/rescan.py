@@ -5,7 +5,7 @@ from pathlib import Path
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
-from flows import steps
+from flows import watching
 from slipway.errors import UserError
 
 
@@ -17,7 +17,7 @@ def rescan() -> str:
         Refusal: naming the file that changed since it was published, or what today's rules find.
     """
     try:
-        found = steps.rescan(Path.cwd())
+        found = watching.rescan(Path.cwd())
     except UserError as error:
         create_markdown_artifact(key="rescan", markdown=f"**REFUSED**\n\n```\n{error}\n```")
         raise

@@ -5,12 +5,11 @@ make, takes that if it still holds, and makes it otherwise.
 """
 
 import json
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows import gating
 from slipway.adapters.store import LocalStore, S3Store, open_store
@@ -19,13 +18,17 @@ from slipway.model import kept
 from slipway.recipe import Recipe, load
 from slipway.records import GateVerdict, TrainReport, project_ledger, read_report
 from slipway.release import approval, checkpoints, keys, ledger, sealing, statement
+from slipway.release import pointer as pointers
 from slipway.release import publish as publishing
 from slipway.release import verify as verifying
 from slipway.release.bundle import manifest
 from slipway.release.claim import Claim, claim_version
 from slipway.release.journal import Journal, release_lock
 
-__all__ = ["STEPS", "Context", "done", "open_context", "perform", "release_lock", "rescan", "reverify", "spent"]
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
+
+__all__ = ["STEPS", "Context", "done", "open_context", "perform", "release_lock", "reverify", "spent"]
 
 CHECKPOINTS = Path(".slipway", "checkpoints")
 """Where training keeps its own, in the project."""
@@ -47,8 +50,8 @@ class Context:
         return self.root / "bundle"
 
     @property
-    def private_key(self) -> Path:
-        return keys.private_key(self.root, shared=not isinstance(self.store, LocalStore))
+    def signer(self) -> "Signer":
+        return keys.signer(self.root, shared=not isinstance(self.store, LocalStore))
 
 
 def open_context(root: Path) -> Context:
@@ -71,9 +74,9 @@ def sign(context: Context) -> dict[str, Any]:
     """Claim a version, write the statement, sign every file."""
     from slipway.adapters.tracking import find_run
 
-    name, policy, private = context.recipe.name, context.recipe.release, context.private_key
+    name, policy, signer = context.recipe.name, context.recipe.release, context.signer
     claim = claim_version(context.store, name, policy.version, context.digest)
-    pointer = publishing.current(context.store, name, policy.channel, keys.public_pem(private))
+    pointer = pointers.current(context.store, name, policy.channel, keys.public_of(signer))
     before = None
     if pointer and pointer.sequence < claim.sequence:
         gating.check_champion(_verdict(context), pointer)
@@ -83,7 +86,7 @@ def sign(context: Context) -> dict[str, Any]:
         return statement.write(
             context.root,
             identity,
-            private,
+            signer,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             gate=_verdict(context),
             approvals=_result(context, "approve"),
@@ -92,7 +95,7 @@ def sign(context: Context) -> dict[str, Any]:
         )
 
     sealing.seal_release(
-        context.store, claim, context.bundle, context.journal.folder, private, predecessor=before, compose=compose
+        context.store, claim, context.bundle, context.journal.folder, signer, predecessor=before, compose=compose
     )
     return {"claim": claim.model_dump(mode="json")}
 
@@ -102,7 +105,7 @@ def register(context: Context) -> dict[str, Any]:
     from slipway.adapters import tracking
 
     claim = _claim(context)
-    uri = f"{context.store.url}/{verifying.release_prefix(claim.name, claim.version)}"
+    uri = f"{context.store.url}/{pointers.release_prefix(claim.name, claim.version)}"
     run_id = tracking.find_run(context.root, claim.name, context.digest)
     version = tracking.register(
         context.root,
@@ -124,7 +127,7 @@ def publish(context: Context) -> dict[str, Any]:
     extra = {"checkpoints": _checkpoints(context)} if policy.checkpoints else {}
     verdict = _verdict(context)
     published = publishing.publish(
-        context.store, claim, LocalStore(staged), context.private_key, channel=name, expires_days=days,
+        context.store, claim, LocalStore(staged), context.signer, channel=name, expires_days=days,
         over=lambda pointer: gating.check_champion(verdict, pointer),
     )  # fmt: skip
     kept.mark(context.root / CHECKPOINTS, _trained(context).run_key, claim.name)
@@ -159,15 +162,15 @@ def verify(context: Context) -> dict[str, Any]:
 
 def reverify(context: Context) -> dict[str, Any]:
     """Check the published release, and renew or move its channel if that is due; sends nothing else."""
-    claim, policy, private = _claim(context), context.recipe.release, context.private_key
-    public = keys.public_pem(private)
-    verified = verifying.verify(context.store, verifying.release_prefix(claim.name, claim.version), public)
+    claim, policy, signer = _claim(context), context.recipe.release, context.signer
+    public = keys.public_of(signer)
+    verified = verifying.verify(context.store, pointers.release_prefix(claim.name, claim.version), public)
     if verified.release.manifest_sha256 != context.digest:
         raise Refusal(f"{verified.uri}: holds bundle {verified.release.manifest_sha256}, not {context.digest}")
     # A pointer may have been claimed by a later release meanwhile; then there is nothing to renew.
     name, days = policy.channel, policy.expires_days
-    moved = publishing.move_pointer(context.store, claim, private, channel=name, expires_days=days)
-    held = verifying.read_pointer(context.store, claim.name, name, public)
+    moved = pointers.move_pointer(context.store, claim, signer, channel=name, expires_days=days)
+    held = pointers.read_pointer(context.store, claim.name, name, public)
     at = f"{name} points at {held.version}" + (", a later release" if moved == "superseded" else "")
     return verified.model_dump(mode="json") | {"pointer": moved, "channel": at}
 
@@ -221,28 +224,3 @@ def spent(root: Path) -> str | None:
     """What training cost so far, in a line; None if nothing was trained here."""
     found = project_ledger(root, load(root / "params.yaml").bundle.price)
     return ledger.line(found) if found.all_runs.attempts else None
-
-
-def rescan(root: Path) -> dict[str, Any] | None:
-    """Verify the release that the channel names and scan it with today's rules; None if nothing was released yet.
-
-    Raises:
-        Refusal: if a byte, a signature or the pointer does not hold or is gone, or the scan finds something.
-    """
-    from slipway.scan.verdict import scan
-
-    recipe, store = load(root / "params.yaml"), open_store(root=root)
-    name, channel = recipe.name, recipe.release.channel
-    if not any(store.list(f"{folder}/{name}") for folder in ("channels", "claims", "releases")):
-        return None
-    public = keys.public_key(root)
-    verified = verifying.verify_channel(store, name, channel, public)
-    local = isinstance(store, LocalStore)  # one that keeps what two releases have in common once, by hard links
-    with tempfile.TemporaryDirectory() as to:
-        at = verifying.release_prefix(name, verified.release.version)
-        place = store.root / at if isinstance(store, LocalStore) else verifying.fetch(store, at, Path(to), public)
-        report = scan(place, recipe.scan.max_file_bytes, verified.release.manifest_sha256, shared=local)
-    if not report.passed:
-        found = "\n".join(f"  {finding.rule}  {finding.path}: {finding.reason}" for finding in report.findings)
-        raise Refusal(f"{verified.uri}: today's rules refuse what was released:\n{found}")
-    return verified.model_dump(mode="json") | {"files_scanned": report.files_scanned}

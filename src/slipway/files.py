@@ -45,6 +45,18 @@ def sha256_file(path: str | Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def copy_hashed(source: str | Path, target: str | Path) -> str:
+    """Copy a file, making the folders above `target`; hex sha256 of the bytes that were copied, in one pass."""
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    with open(source, "rb") as reader, target.open("wb") as writer:
+        while block := reader.read(BLOCK):
+            digest.update(block)
+            writer.write(block)
+    return digest.hexdigest()
+
+
 def walk(path: str | Path) -> Iterator[Path]:
     """The regular files at or below `path`, sorted by POSIX path."""
     path = Path(path)

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from flows import steps
+from flows import steps, watching
 from slipway.errors import Refusal
 from slipway.release import verify
 from tests import release_project
@@ -19,7 +19,7 @@ def test_two_releases_share_files_and_both_pass(project, run):
     assert (place / "v2" / "README.md").stat().st_nlink == 1
     assert (project / "bundle" / "report.html").stat().st_nlink == 1, "nothing of the project is shared with the store"
     assert not list((project / ".slipway" / "releases").rglob("staged"))
-    found = steps.rescan(project)
+    found = watching.rescan(project)
     assert (found["release"]["version"], found["files_scanned"]) == ("v2", 19)
 
 
@@ -27,7 +27,7 @@ def test_a_pointer_that_is_gone_is_refused(project, run):
     run(project)
     shutil.rmtree(project / ".slipway" / "store" / "channels")
     with pytest.raises(Refusal, match=r"stable\.json: the pointer is missing"):
-        steps.rescan(project)
+        watching.rescan(project)
 
 
 def test_only_signed_files_are_fetched_and_none_outside_the_folder(project, run, tmp_path, monkeypatch):
@@ -55,7 +55,7 @@ def test_a_release_to_s3_and_a_rescan(project, run, monkeypatch):
     with mock_aws():
         client = boto3.client("s3")
         client.create_bucket(Bucket="models")
-        assert steps.rescan(project) is None
+        assert watching.rescan(project) is None
         with pytest.raises(Refusal, match="set SLIPWAY_KEY"):
             run(project)
         assert not (project / ".slipway" / "keys").exists()
@@ -63,15 +63,15 @@ def test_a_release_to_s3_and_a_rescan(project, run, monkeypatch):
         run(project)
         release_project.bundle(project, card="# Second\n")
         run(project)
-        found = steps.rescan(project)
+        found = watching.rescan(project)
         assert (found["release"]["version"], found["files_scanned"]) == ("v2", 19)
         assert found["uri"] == "s3://models/team/releases/tiny/v2"
         data = client.get_object(Bucket="models", Key="team/releases/tiny/v2/config.json")["Body"].read()
         client.put_object(Bucket="models", Key="team/releases/tiny/v2/config.json", Body=data + b" ")
         with pytest.raises(Refusal, match=r"v2/config\.json: sha256 is"):
-            steps.rescan(project)
+            watching.rescan(project)
 
 
 def test_a_rescan_before_any_release_finds_nothing_to_do(project):
-    assert steps.rescan(project) is None
+    assert watching.rescan(project) is None
     assert not (project / ".slipway" / "store").exists()

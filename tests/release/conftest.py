@@ -7,7 +7,7 @@ import pytest
 
 from slipway.adapters.store import LocalStore
 from slipway.records import project_ledger
-from slipway.release import keys, publish, sealing, statement
+from slipway.release import keys, pointer, publish, sealing, statement
 from slipway.release.bundle import manifest
 from slipway.release.claim import Claim, claim_version
 from slipway.settings import Price
@@ -28,6 +28,10 @@ class Site:
         return keys.private_key(self.root)
 
     @property
+    def signer(self):
+        return keys.file_signer(self.key)
+
+    @property
     def public(self) -> bytes:
         return keys.public_pem(self.key)
 
@@ -37,18 +41,18 @@ class Site:
 
     def seal(self, version: str = "auto") -> Claim:
         claim = claim_version(self.store, "tiny", version, manifest.digest(self.root / "bundle"))
-        pointer = publish.current(self.store, "tiny", "stable", self.public)
+        named = pointer.current(self.store, "tiny", "stable", self.public)
 
         def compose(identity: statement.Identity) -> bytes:
             return statement.write(
-                self.root, identity, self.key, created="2026-01-01T00:00:00+00:00", approvals={},
+                self.root, identity, self.signer, created="2026-01-01T00:00:00+00:00", approvals={},
                 gate=gate_records.verdict(identity.manifest_sha256) if self.judged else None,
                 ledger=project_ledger(self.root, self.price) if self.price else None,
             )  # fmt: skip
 
-        before = pointer.manifest_sha256 if pointer else None
+        before = named.manifest_sha256 if named else None
         sealing.seal_release(
-            self.store, claim, self.root / "bundle", self.work, self.key, predecessor=before, compose=compose
+            self.store, claim, self.root / "bundle", self.work, self.signer, predecessor=before, compose=compose
         )
         return claim
 
@@ -57,7 +61,7 @@ class Site:
 
     def send(self, claim: Claim) -> publish.Published:
         return publish.publish(
-            self.store, claim, LocalStore(self.staged(claim)), self.key, channel="stable", expires_days=90
+            self.store, claim, LocalStore(self.staged(claim)), self.signer, channel="stable", expires_days=90
         )
 
     def release(self, version: str = "auto") -> Claim:

@@ -33,7 +33,7 @@ def test_the_staged_directory_of_another_release_is_not_sent(site):
     wrong = first.model_copy(update={"version": claim.version})
     staged = LocalStore(site.staged(claim))
     with pytest.raises(Refusal, match="not the one claimed as tiny v2"):
-        publish.publish(site.store, wrong, staged, site.key, channel="stable", expires_days=90)
+        publish.publish(site.store, wrong, staged, site.signer, channel="stable", expires_days=90)
 
 
 @pytest.mark.parametrize("how", ["flipped", "gone"])

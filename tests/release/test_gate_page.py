@@ -143,9 +143,9 @@ def test_a_release_made_before_there_was_a_page_verifies_and_takes_none(site):
     inner = content["predicate"]["buildDefinition"]["internalParameters"]
     lines = [{"check": "scan now", "verdict": "GO", "observed": "4 equal", "reason": ""}]
     inner["gate"] = {"bundle_digest": DIGEST, "verdict": "GO", "lines": lines}
-    (staged / statement.NAME).write_bytes(envelope.seal(content, signature.IN_TOTO, site.key))
+    (staged / statement.NAME).write_bytes(envelope.seal(content, signature.IN_TOTO, site.signer))
     (staged / signature.NAME).unlink()
-    signature.sign(staged, site.key)
+    signature.sign(staged, site.signer)
     site.send(claim)
     verify.verify_channel(site.store, "tiny", "stable", site.public)
     assert not (place(site) / "GATE.html").exists()
@@ -164,7 +164,7 @@ def test_the_signature_alone_makes_no_page_and_the_statement_asks_for_it(site, s
     else:
         (staged / "GATE.html").write_text("<p>GO")
     (staged / signature.NAME).unlink()
-    signature.sign(staged, site.key)
+    signature.sign(staged, site.signer)
     with pytest.raises(Refusal, match=r"GATE\.html"):
         verify.verify(LocalStore(staged), "", site.public)
 

@@ -79,7 +79,7 @@ def test_what_is_no_key_is_said(tmp_path, pair):
 
 
 def test_an_envelope_opens_with_its_key_only(tmp_path, pair):
-    sealed = envelope.seal({"a": 1}, TYPE, pair)
+    sealed = envelope.seal({"a": 1}, TYPE, keys.file_signer(pair))
     public = keys.public_pem(pair)
     assert envelope.unseal(sealed, TYPE, public, "it") == {"a": 1}
     other = keys.public_pem(release_project.key_pair(tmp_path / "b.key"))
@@ -90,7 +90,7 @@ def test_an_envelope_opens_with_its_key_only(tmp_path, pair):
 
 
 def test_every_flipped_bit_of_an_envelope_is_refused_or_changes_nothing(pair):
-    sealed = envelope.seal({"a": 1}, TYPE, pair)
+    sealed = envelope.seal({"a": 1}, TYPE, keys.file_signer(pair))
     public = keys.public_pem(pair)
     for place in range(len(sealed)):
         data = bytearray(sealed)
@@ -132,7 +132,7 @@ def test_the_statement_says_what_the_release_was_made_of(site):
         name="tiny", version="v3", sequence=3, predecessor="aa" * 32, manifest_sha256="bb" * 32
     )
     data = statement.write(
-        site.root, identity, site.key, created="2026-01-01T00:00:00+00:00",
+        site.root, identity, site.signer, created="2026-01-01T00:00:00+00:00",
         gate=gate_records.verdict(identity.manifest_sha256), approvals={"summary": "nobody approved"}, run_id="run",
     )  # fmt: skip
     found, content = statement.read(data, site.public)
@@ -147,4 +147,4 @@ def test_the_statement_says_what_the_release_was_made_of(site):
     assert run["metadata"] == {"finishedOn": "2026-01-01T00:00:00+00:00", "invocationId": "run"}
     assert str(site.root) not in json.dumps(content)
     with pytest.raises(Refusal, match="no release statement"):
-        statement.read(envelope.seal({"subject": []}, signature.IN_TOTO, site.key), site.public)
+        statement.read(envelope.seal({"subject": []}, signature.IN_TOTO, site.signer), site.public)

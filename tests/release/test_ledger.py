@@ -116,7 +116,7 @@ def test_the_signature_alone_makes_no_ledger_and_the_statement_asks_for_it(count
     else:
         (staged / "LEDGER.md").write_text("# It was free\n")
     (staged / signature.NAME).unlink()
-    signature.sign(staged, counted.key)
+    signature.sign(staged, counted.signer)
     with pytest.raises(Refusal, match=r"LEDGER\.md"):
         verify.verify(LocalStore(staged), "", counted.public)
 

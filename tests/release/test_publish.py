@@ -10,7 +10,7 @@ import pytest
 
 from slipway.adapters.store import LocalStore
 from slipway.errors import Refusal, UserError
-from slipway.release import publish, verify
+from slipway.release import pointer, publish, verify
 from slipway.release.bundle import manifest
 from slipway.release.claim import claim_version, claims
 from tests import release_project
@@ -184,7 +184,7 @@ def test_the_channel_never_goes_back(site):
     kept = shutil.copytree(site.staged(first), site.root / "kept")
     release_project.bundle(site.root, card="# Second\n")
     site.release()
-    late = publish.publish(site.store, first, LocalStore(kept), site.key, channel="stable", expires_days=90)
+    late = publish.publish(site.store, first, LocalStore(kept), site.signer, channel="stable", expires_days=90)
     assert late.pointer == "superseded"
     assert verify.verify_channel(site.store, "tiny", "stable", site.public).release.version == "v2"
     verify.verify(site.store, PREFIX, site.public)
@@ -193,8 +193,10 @@ def test_the_channel_never_goes_back(site):
 def test_a_pointer_is_renewed_at_half_time(site):
     claim = site.release()
     half = datetime.now(UTC) + timedelta(days=46)
-    assert publish.move_pointer(site.store, claim, site.key, channel="stable", expires_days=90) == "unchanged"
-    assert publish.move_pointer(site.store, claim, site.key, channel="stable", expires_days=90, now=half) == "renewed"
+    assert pointer.move_pointer(site.store, claim, site.signer, channel="stable", expires_days=90) == "unchanged"
+    assert (
+        pointer.move_pointer(site.store, claim, site.signer, channel="stable", expires_days=90, now=half) == "renewed"
+    )
     verify.verify_channel(site.store, "tiny", "stable", site.public, half + timedelta(days=80))
 
 

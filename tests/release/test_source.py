@@ -106,7 +106,7 @@ def test_another_key_is_refused(site, tmp_path):
 
 def test_an_expired_channel_is_refused_and_a_version_is_not(site, releases):
     claim = site.seal()
-    publish.publish(site.store, claim, LocalStore(site.staged(claim)), site.key, channel="stable", expires_days=-1)
+    publish.publish(site.store, claim, LocalStore(site.staged(claim)), site.signer, channel="stable", expires_days=-1)
     with pytest.raises(Refusal, match="expired"):
         releases.listing("release://tiny", WANTED)
     assert releases.listing("release://tiny@v1", WANTED).files

@@ -46,7 +46,7 @@ class _Sources:
 
 def _sources(root: Path, found: Found, given: str | None) -> _Sources:
     from slipway.adapters.store import open_store
-    from slipway.release.verify import release_prefix
+    from slipway.release.pointer import release_prefix
 
     if given and not Path(given).is_dir():
         raise UserError(f"{given}: no such directory; --checkpoints names one that holds checkpoints")

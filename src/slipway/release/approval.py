@@ -13,7 +13,7 @@ from slipway.files import sha256_bytes, write_atomic
 from slipway.recipe import load
 from slipway.records import Record
 from slipway.release.envelope import seal, unseal
-from slipway.release.keys import public_pem, read_public
+from slipway.release.keys import file_signer, public_of, read_public
 from slipway.settings import Approval
 
 TYPE = "application/vnd.slipway.approval+json"
@@ -57,7 +57,8 @@ def approve(root: Path, bundle_digest: str, name: str, key: Path) -> Path:
     if not key.is_file():
         raise UserError(f"{key}: no such private key; name the approver's key with --key FILE")
     listed = root / policy.approvers[name]
-    if public_pem(key) != read_public(listed):
+    signer = file_signer(key)
+    if public_of(signer) != read_public(listed):
         raise UserError(f"{key} is not the private half of {listed}, which the recipe lists for {name}")
     payload = {
         "approver": name,
@@ -66,7 +67,7 @@ def approve(root: Path, bundle_digest: str, name: str, key: Path) -> Path:
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     path = _folder(root, bundle_digest) / f"{name}.json"
-    write_atomic(path, seal(payload, TYPE, key))
+    write_atomic(path, seal(payload, TYPE, signer))
     return path
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from slipway.errors import Refusal
 from slipway.files import sha256_bytes
 from slipway.release.claim import Store
-from slipway.release.verify import Reader, stream_digest
+from slipway.release.reader import Reader, stream_digest
 
 FOLDER = "checkpoints"
 MANIFEST = "manifest.json"

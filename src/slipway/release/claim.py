@@ -9,7 +9,7 @@ from typing import Protocol
 
 from slipway.errors import Refusal, UserError
 from slipway.records import Record
-from slipway.release.verify import Reader
+from slipway.release.reader import Reader
 
 RACES = 100
 """Lost races in a row after which something else must be wrong."""

@@ -5,21 +5,21 @@ Statements, approvals and channel pointers are all sealed this way. What a paylo
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slipway.errors import Refusal
 
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
 
-def seal(payload: Mapping[str, Any], payload_type: str, private: Path) -> bytes:
-    """Sign `payload` as canonical JSON with a private key file; returns the envelope as JSON."""
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+def seal(payload: Mapping[str, Any], payload_type: str, signer: "Signer") -> bytes:
+    """Sign `payload` as canonical JSON; returns the envelope as JSON."""
     from securesystemslib.dsse import Envelope
-    from securesystemslib.signer import CryptoSigner
 
     body = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
     envelope = Envelope(body, payload_type, {})
-    envelope.sign(CryptoSigner(load_pem_private_key(private.read_bytes(), None)))
+    envelope.sign(signer)
     return (json.dumps(envelope.to_dict(), indent=2, sort_keys=True) + "\n").encode()
 
 

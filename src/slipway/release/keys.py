@@ -7,11 +7,34 @@ Local use gets an EC P-256 pair under `.slipway/keys/`, made on first use. `SLIP
 import os
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slipway.errors import Refusal, UserError
 from slipway.files import write_atomic
 
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
+
 _CURVES = {"secp256r1", "secp384r1", "secp521r1"}
+
+
+def signer(root: str | Path = ".", *, shared: bool = False) -> "Signer":
+    """What this project signs with; arguments and errors as of `private_key`."""
+    return file_signer(private_key(root, shared=shared))
+
+
+def file_signer(private: Path) -> "Signer":
+    """A signer with a private key file (PEM); raises as `public_pem` does."""
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from securesystemslib.signer import CryptoSigner
+
+    public_pem(private)
+    return CryptoSigner(load_pem_private_key(private.read_bytes(), None))
+
+
+def public_of(signer: "Signer") -> bytes:
+    """PEM of the public key that checks what `signer` signs."""
+    return str(signer.public_key.keyval["public"]).encode()
 
 
 def private_key(root: str | Path = ".", *, shared: bool = False) -> Path:

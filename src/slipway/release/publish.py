@@ -5,34 +5,23 @@ who starts at the channel never meets half a release. Nothing is sent that does 
 where a crash left off.
 """
 
-import json
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from slipway.errors import Refusal, UserError
+from slipway.errors import Refusal
 from slipway.files import sha256_bytes
 from slipway.records import Record
 from slipway.release import rendered, signature, statement
-from slipway.release.claim import RACES, Claim, Store
-from slipway.release.envelope import seal
-from slipway.release.keys import public_pem
-from slipway.release.verify import (
-    BESIDE,
-    MANIFEST,
-    POINTER,
-    Pointer,
-    Reader,
-    listed_files,
-    pointer_key,
-    read_pointer,
-    release_prefix,
-    signed_files,
-    stream_digest,
-    verify,
-)
+from slipway.release.claim import Claim, Store
+from slipway.release.keys import public_of
+from slipway.release.pointer import Pointer, current, move_pointer, release_prefix
+from slipway.release.reader import Reader, stream_digest
+from slipway.release.verify import BESIDE, MANIFEST, listed_files, signed_files, verify
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
 
 QUIET = 1.0
 """Seconds of publishing after which each further file is printed."""
@@ -64,7 +53,7 @@ class Published(Record):
 
 def _predecessor(store: Reader, name: str, pointer: Pointer | None) -> dict[str, str]:
     """sha256 -> key of the files that the channel's release holds; none if its manifest is not the one pointed at."""
-    if pointer is None:
+    if pointer is None or pointer.version is None:
         return {}
     prefix = release_prefix(name, pointer.version)
     try:
@@ -76,19 +65,11 @@ def _predecessor(store: Reader, name: str, pointer: Pointer | None) -> dict[str,
     return {digest: f"{prefix}/{path}" for path, digest in listed_files(data).items()}
 
 
-def current(store: Reader, name: str, channel: str, public: bytes) -> Pointer | None:
-    """What the channel points at, or None before the first release; raises Refusal if the pointer does not hold."""
-    try:
-        return read_pointer(store, name, channel, public)
-    except FileNotFoundError:
-        return None
-
-
 def publish(
     store: Store,
     claim: Claim,
     staged: Staged,
-    private: Path,
+    signer: "Signer",
     *,
     channel: str,
     expires_days: int,
@@ -100,7 +81,7 @@ def publish(
         store: where it goes.
         claim: the version that belongs to it.
         staged: what `seal_release` made; verified as a reader would before anything is sent.
-        private: private key file.
+        signer: of this project; moves the channel.
         channel: name of the channel.
         expires_days: how long the pointer is good for.
         over: given the earlier release's pointer that is about to be moved; raises Refusal if it may not be.
@@ -109,7 +90,7 @@ def publish(
         Refusal: naming the local file that is not as signed, or the object in the store that is not what was sent.
     """
     prefix = release_prefix(claim.name, claim.version)
-    public = public_pem(private)
+    public = public_of(signer)
     held = _predecessor(store, claim.name, current(store, claim.name, channel, public))
     expected = _expected(staged, claim, public)
     # A folder without files is what an interrupted attempt leaves; it gets them now.
@@ -136,7 +117,7 @@ def publish(
         raise Refusal(
             f"{refusal}. The channel was not moved; examine the store, then raise release.version in params.yaml"
         ) from None
-    moved = move_pointer(store, claim, private, channel=channel, expires_days=expires_days, over=over)
+    moved = move_pointer(store, claim, signer, channel=channel, expires_days=expires_days, over=over)
     return Published(uri=f"{store.url}/{prefix}", **count, damaged=tuple(damaged), pointer=moved)
 
 
@@ -179,46 +160,3 @@ def _place(store: Store, key: str, path: Path, twin: str | None) -> str:
     except FileExistsError:
         return "present"  # a retried request met its own first try; verifying decides
     return "sent"
-
-
-def move_pointer(
-    store: Store,
-    claim: Claim,
-    private: Path,
-    *,
-    channel: str,
-    expires_days: int,
-    now: datetime | None = None,
-    over: Callable[[Pointer], None] | None = None,
-) -> str:
-    """Point the channel at the release, never backwards; renew a pointer whose time is half over.
-
-    `over` is given the pointer of an earlier release before it is moved, and raises Refusal if it may not be.
-
-    Returns: `moved`, `renewed`, `unchanged`, or `superseded` if the channel is already at a later release.
-    """
-    now = now or datetime.now(UTC)
-    key = pointer_key(claim.name, channel)
-    for _ in range(RACES):
-        try:
-            tag: str | None = store.read(key)[1]
-            held = read_pointer(store, claim.name, channel, public_pem(private))
-        except FileNotFoundError:
-            tag, held = None, None
-        outcome = "moved"
-        if held is not None and held.sequence > claim.sequence:
-            return "superseded"
-        if held is not None and held.sequence == claim.sequence:
-            if datetime.fromisoformat(held.expires) - now > timedelta(days=expires_days) / 2:
-                return "unchanged"
-            outcome = "renewed"
-        elif held is not None and over is not None:
-            over(held)
-        pointer = Pointer(
-            **claim.model_dump(),
-            channel=channel,
-            expires=(now + timedelta(days=expires_days)).isoformat(timespec="seconds"),
-        )
-        if store.swap(key, seal(json.loads(pointer.to_json()), POINTER, private), tag):
-            return outcome
-    raise UserError(f"{store.url}/{key}: lost {RACES} races for the channel; is the store writable and consistent?")

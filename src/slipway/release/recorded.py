@@ -14,7 +14,8 @@ from slipway.errors import Refusal, UserError
 from slipway.files import sha256_bytes
 from slipway.recipe import Recipe, parse
 from slipway.records import StageRecord, TrainReport
-from slipway.release.verify import Reader, signed_files
+from slipway.release.reader import Reader
+from slipway.release.verify import signed_files
 from slipway.settings import Train
 
 

@@ -7,19 +7,32 @@ again (they hold a time and a random number), so they are taken up instead.
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slipway.errors import Refusal, UserError
 from slipway.files import sha256_bytes, write_atomic
 from slipway.release import rendered, signature, statement
 from slipway.release.claim import Claim
-from slipway.release.keys import public_pem
-from slipway.release.verify import MANIFEST, Reader, listed_files, release_prefix
+from slipway.release.keys import public_of
+from slipway.release.pointer import release_prefix
+from slipway.release.reader import Reader
+from slipway.release.verify import MANIFEST, listed_files
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
 
 Compose = Callable[[statement.Identity], bytes]
 
 
 def seal_release(
-    store: Reader, claim: Claim, bundle: Path, work: Path, private: Path, *, predecessor: str | None, compose: Compose
+    store: Reader,
+    claim: Claim,
+    bundle: Path,
+    work: Path,
+    signer: "Signer",
+    *,
+    predecessor: str | None,
+    compose: Compose,
 ) -> Path:
     """Stage the bundle below `work` with statement, its pages and signature; returns the staged directory.
 
@@ -28,7 +41,7 @@ def seal_release(
         claim: the version that belongs to this bundle.
         bundle: the bundle's directory.
         work: folder of this bundle's release, kept between attempts.
-        private: private key file.
+        signer: of this project.
         predecessor: manifest digest of the release that the channel holds.
         compose: makes the signed statement for an identity.
 
@@ -36,12 +49,12 @@ def seal_release(
         Refusal: if the bundle is not as its manifest says, or what lies in the store was not signed by this key.
     """
     staged = work / "staged" / f"{claim.name}-{claim.version}"
-    signature.stage(bundle, staged)
+    digests = signature.stage(bundle, staged)
     manifest = (staged / MANIFEST).read_bytes()
     if sha256_bytes(manifest) != claim.manifest_sha256:
         raise Refusal(f"{bundle / MANIFEST}: changed while it was being released; run `slipway release` again")
     identity = statement.Identity(**claim.model_dump(), predecessor=predecessor)
-    public = public_pem(private)
+    public = public_of(signer)
     stated = _statement(store, identity, work, public, compose)
     write_atomic(staged / statement.NAME, stated)
     expected = listed_files(manifest) | {
@@ -53,7 +66,7 @@ def seal_release(
     for name, page in rendered.render(content, statement.NAME).items():
         write_atomic(staged / name, page)
         expected[name] = sha256_bytes(page)
-    _signature(store, claim, staged, private, expected)
+    _signature(store, claim, staged, signer, expected, hashed=digests)
     return staged
 
 
@@ -93,14 +106,16 @@ def _statement(store: Reader, identity: statement.Identity, work: Path, public: 
     return data
 
 
-def _signature(store: Reader, claim: Claim, staged: Path, private: Path, expected: dict[str, str]) -> None:
+def _signature(
+    store: Reader, claim: Claim, staged: Path, signer: "Signer", expected: dict[str, str], *, hashed: dict[str, str]
+) -> None:
     """Put a signature over exactly `expected` into `staged`; what it covers is compared with the manifest."""
     data = _published(store, claim.name, claim.version, signature.NAME)
     if data is None:
-        data = signature.sign(staged, private).read_bytes()
+        data = signature.sign(staged, signer, hashed).read_bytes()
     else:
         write_atomic(staged / signature.NAME, data)
-    covered = signature.read(data, public_pem(private), str(staged / signature.NAME))
+    covered = signature.read(data, public_of(signer), str(staged / signature.NAME))
     for name in sorted(covered.keys() | expected.keys()):
         if covered.get(name) != expected.get(name):
             (staged / signature.NAME).unlink()

@@ -5,37 +5,91 @@ Unlike that command, `read` ignores no path at all (the command passes over `.gi
 """
 
 import json
-import os
 import shutil
+from base64 import b64encode
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slipway.errors import Refusal
-from slipway.files import walk
+from slipway.files import copy_hashed, sha256_bytes, sha256_file, walk, write_atomic
 from slipway.release.envelope import unseal
+from slipway.release.keys import public_of
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
 
 NAME = "model.sig"
 IN_TOTO = "application/vnd.in-toto+json"
+PREDICATE = "https://model_signing/signature/v1.0"
 
 
-def stage(bundle: Path, target: Path) -> None:
-    """Make `target` a copy of `bundle`; what else lies there goes. No links: a bundle's files have one name each."""
+def stage(bundle: Path, target: Path) -> dict[str, str]:
+    """Make `target` a copy of `bundle`; what else lies there goes. No links: a bundle's files have one name each.
+
+    Returns: path -> sha256 of the bytes that were copied.
+    """
     if target.exists():
         shutil.rmtree(target)
+    found = {}
     for path in walk(bundle):
-        copy = target / path.relative_to(bundle)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
+        name = path.relative_to(bundle).as_posix()
+        found[name] = copy_hashed(path, target / name)
+    return found
 
 
-def sign(directory: Path, private: Path) -> Path:
-    """Sign every file in `directory` (sha256, nothing ignored) and write `model.sig` into it."""
-    from model_signing import hashing, signing
+def sign(directory: Path, signer: "Signer", known: Mapping[str, str] | None = None) -> Path:
+    """Sign every file in `directory` (sha256, nothing ignored) and write `model.sig` into it.
 
-    config = hashing.Config().use_file_serialization(hashing_algorithm="sha256")
-    config.set_ignored_paths(paths=[NAME], ignore_git_paths=False)
-    draft = directory.parent / f".{NAME}.{os.getpid()}"
-    signing.Config().use_elliptic_key_signer(private_key=private).set_hashing_config(config).sign(directory, draft)
-    return draft.replace(directory / NAME)
+    Args:
+        directory: a release; a signature that lies there already is none of its files.
+        signer: an elliptic-curve key.
+        known: path -> sha256 of files that were hashed while they were written; the others are read.
+    """
+    known = known or {}
+    files = {path.relative_to(directory).as_posix(): path for path in walk(directory)}
+    digests = {name: known.get(name) or sha256_file(path) for name, path in files.items() if name != NAME}
+    write_atomic(directory / NAME, _bundle(_statement(directory.name, digests), signer))
+    return directory / NAME
+
+
+def _statement(name: str, digests: Mapping[str, str]) -> bytes:
+    """The in-toto statement of the model signing specification, version 1.0: one resource per file, sorted."""
+    resources = [{"name": path, "algorithm": "sha256", "digest": digest} for path, digest in sorted(digests.items())]
+    root = sha256_bytes(b"".join(bytes.fromhex(entry["digest"]) for entry in resources))
+    statement = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": name, "digest": {"sha256": root}}],
+        "predicateType": PREDICATE,
+        "predicate": {
+            "serialization": {
+                "method": "files",
+                "hash_type": "sha256",
+                "allow_symlinks": False,
+                "ignore_paths": [NAME],
+            },
+            "resources": resources,
+        },
+    }
+    return json.dumps(statement, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _bundle(payload: bytes, signer: "Signer") -> bytes:
+    """A Sigstore bundle (v0.3) over `payload`, made with a key: no certificate, no entry in a log."""
+    from securesystemslib.dsse import Envelope
+
+    envelope = Envelope(payload, IN_TOTO, {})
+    made = envelope.sign(signer)
+    bundle = {
+        "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+        "verificationMaterial": {"publicKey": {"hint": sha256_bytes(public_of(signer))}},
+        "dsseEnvelope": {
+            "payload": b64encode(payload).decode(),
+            "payloadType": IN_TOTO,
+            "signatures": [{"sig": b64encode(bytes.fromhex(made.signature)).decode()}],
+        },
+    }
+    return (json.dumps(bundle, indent=2, sort_keys=True) + "\n").encode()
 
 
 def read(data: bytes, public: bytes, what: str = NAME) -> dict[str, str]:
@@ -54,7 +108,7 @@ def read(data: bytes, public: bytes, what: str = NAME) -> dict[str, str]:
         serialization = predicate["serialization"]
         files = {entry["name"]: entry["digest"] for entry in predicate["resources"]}
         exact = (
-            statement["predicateType"] == "https://model_signing/signature/v1.0"
+            statement["predicateType"] == PREDICATE
             and serialization["method"] == "files"
             and serialization["hash_type"] == "sha256"
             and serialization.get("ignore_paths", []) in ([], [NAME])

@@ -16,7 +16,9 @@ from pathlib import Path
 from slipway.errors import Refusal, UserError
 from slipway.files import Listed, Listing
 from slipway.release import verify
-from slipway.release.verify import Reader, Verified
+from slipway.release.pointer import release_prefix
+from slipway.release.reader import Reader
+from slipway.release.verify import Verified
 
 SCHEME = "release://"
 BLOCK = 1 << 20
@@ -59,7 +61,7 @@ class Releases:
         name, version = parts[1], parts[2]
         if version is None:
             return verify.verify_channel(self._store, name, self._channel, self._public)
-        found = verify.verify(self._store, verify.release_prefix(name, version), self._public)
+        found = verify.verify(self._store, release_prefix(name, version), self._public)
         if (found.release.name, found.release.version) != (name, version):
             raise Refusal(
                 f"{found.uri}: signed as {found.release.name} {found.release.version}; someone copied it here"
@@ -74,7 +76,7 @@ class Releases:
         """
         release = self.find(path.removeprefix(SCHEME)).release
         name, version = release.name, release.version
-        prefix = f"{verify.release_prefix(name, version)}/"
+        prefix = f"{release_prefix(name, version)}/"
         signed = verify.signed_files(self._store, prefix, self._public)
         self._known[name, version] = release.manifest_sha256, signed
         sizes = {key.removeprefix(prefix): size for key, size in self._store.list(prefix).items()}
@@ -95,7 +97,7 @@ class Releases:
         version, signed = self._pinned(file.path, name, revision)
         if signed.get(inside) != file.sha256:
             raise _unlike(file.path, version, file.sha256, signed.get(inside))
-        with self._store.open(f"{verify.release_prefix(name, version)}/{inside}") as source, target.open("wb") as copy:
+        with self._store.open(f"{release_prefix(name, version)}/{inside}") as source, target.open("wb") as copy:
             while block := source.read(BLOCK):
                 copy.write(block)
                 note(len(block))
@@ -120,7 +122,7 @@ class Releases:
         """Manifest digest, and path -> sha256 of the signed files; each release is read once."""
         if (name, version) not in self._known:
             found = self.find(f"{name}@{version}")
-            signed = verify.signed_files(self._store, verify.release_prefix(name, version), self._public)
+            signed = verify.signed_files(self._store, release_prefix(name, version), self._public)
             self._known[name, version] = found.release.manifest_sha256, signed
         return self._known[name, version]
 

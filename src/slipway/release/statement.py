@@ -8,7 +8,7 @@ and no more: the key lies on the machine that built.
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slipway.errors import Refusal
 from slipway.files import sha256_file
@@ -16,6 +16,9 @@ from slipway.records import GateVerdict, LedgerReport, Record
 from slipway.release import gate_page
 from slipway.release.envelope import seal, unseal
 from slipway.release.signature import IN_TOTO
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
 
 NAME = "statement.json"
 PREDICATE = "https://slsa.dev/provenance/v1"
@@ -69,7 +72,7 @@ def _materials(root: Path, git: Mapping[str, Any]) -> list[dict[str, Any]]:
 def write(
     root: Path,
     identity: Identity,
-    private: Path,
+    signer: "Signer",
     *,
     created: str,
     gate: GateVerdict | None,
@@ -82,7 +85,7 @@ def write(
     Args:
         root: the project; its recipe, locks, commit and reports are named with their digests.
         identity: which release this is.
-        private: private key file.
+        signer: of this project.
         created: time of signing, ISO 8601 with time zone.
         gate: the gate's verdict; GATE.html is made of it, and there is none without.
         approvals: who approved, as a record.
@@ -115,7 +118,7 @@ def write(
     statement = Statement([subject.pb], PREDICATE, predicate)
     statement.validate()
     # Protobuf's Struct would turn every integer of the predicate into a float.
-    return seal(MessageToDict(statement.pb) | {"predicate": predicate}, IN_TOTO, private)
+    return seal(MessageToDict(statement.pb) | {"predicate": predicate}, IN_TOTO, signer)
 
 
 def read(data: bytes, public: bytes, what: str = NAME) -> tuple[Identity, dict[str, Any]]:

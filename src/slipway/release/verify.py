@@ -4,33 +4,21 @@ It reads through the store's `list`, `read` and `open`, so a directory, a copy o
 verified by the same lines. No network but the store's, no clock but for the expiry of a channel pointer.
 """
 
-import hashlib
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
 
 from slipway.errors import Refusal
 from slipway.files import sha256_bytes, sha256_file
 from slipway.records import Record
-from slipway.release import rendered, signature, statement
+from slipway.release import rendered, signature, statement, tombstone
 from slipway.release.bundle import manifest
-from slipway.release.envelope import unseal
+from slipway.release.pointer import pointer_key, read_pointer, release_prefix
+from slipway.release.reader import Reader, stream_digest
 
 MANIFEST = manifest.NAME
 BESIDE = (MANIFEST, statement.NAME, signature.NAME)
 """Files of every release that the manifest does not list; with the pages that its statement asks for."""
-POINTER = "application/vnd.slipway.pointer+json"
-
-
-class Reader(Protocol):
-    """What verification asks of a store."""
-
-    @property
-    def url(self) -> str: ...
-    def list(self, prefix: str = "") -> dict[str, int]: ...
-    def read(self, key: str) -> tuple[bytes, str]: ...
-    def open(self, key: str) -> BinaryIO: ...
 
 
 class Verified(Record):
@@ -44,18 +32,6 @@ class Verified(Record):
     """sha256 of the public key's PEM."""
 
 
-class Pointer(Record):
-    """What a channel points at; signed, and moved by compare-and-swap."""
-
-    name: str
-    channel: str
-    version: str
-    sequence: int
-    manifest_sha256: str
-    expires: str
-    """ISO 8601; readers refuse a pointer that was not renewed until then, because it may be a replay."""
-
-
 def listed_files(data: bytes, what: str = MANIFEST) -> dict[str, str]:
     """Path -> sha256 of the files a manifest lists; raises Refusal for anything but the manifest of a bundle."""
     listed = manifest.parse(data, what).files
@@ -63,15 +39,6 @@ def listed_files(data: bytes, what: str = MANIFEST) -> dict[str, str]:
         if name in listed:
             raise Refusal(f"{what}: lists {name}, which is made at release and cannot be part of a bundle")
     return {path: entry.sha256 for path, entry in sorted(listed.items())}
-
-
-def stream_digest(store: Reader, key: str) -> str:
-    """Hex sha256 of an object, read in blocks of 1 MiB."""
-    digest = hashlib.sha256()
-    with store.open(key) as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def signed_files(store: Reader, prefix: str, public: bytes) -> dict[str, str]:
@@ -84,11 +51,17 @@ def signed_files(store: Reader, prefix: str, public: bytes) -> dict[str, str]:
     return signature.read(store.read(key)[0], public, f"{store.url}/{key}")
 
 
-def verify(store: Reader, prefix: str, public: bytes) -> Verified:
+def verify(store: Reader, prefix: str, public: bytes, *, withdrawn: bool = False) -> Verified:
     """Check the release at `prefix` against `public` (PEM): nothing missing, nothing added, every byte as signed.
 
+    Args:
+        store: where it lies.
+        prefix: of its keys.
+        public: key that it must be signed with.
+        withdrawn: a release with a tombstone is checked too, not refused for it.
+
     Raises:
-        Refusal: naming the first file that does not hold.
+        Refusal: naming the first file that does not hold, or the tombstone of a release that was withdrawn.
     """
     base = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
     uri = f"{store.url}/{base}".rstrip("/")
@@ -96,6 +69,8 @@ def verify(store: Reader, prefix: str, public: bytes) -> Verified:
     for name in BESIDE:
         if name not in present:
             raise Refusal(f"{uri}/{name}: missing; this is no complete release")
+    if present.pop(tombstone.NAME, None) is not None and not withdrawn:
+        raise tombstone.refusal(store, base + tombstone.NAME, public)
     small = {name: store.read(base + name)[0] for name in BESIDE}
     signed = signature.read(small[signature.NAME], public, f"{uri}/{signature.NAME}")
     for name in (MANIFEST, statement.NAME):
@@ -144,35 +119,6 @@ def _compare(what: str, found: str | None, expected: str | None) -> None:
         raise Refusal(f"{what}: sha256 is {found}, but {expected} was signed; the file was altered, do not use it")
 
 
-def read_pointer(store: Reader, name: str, channel: str, public: bytes) -> Pointer:
-    """What a channel points at, after its signature was checked; expiry is left to `verify_channel`.
-
-    Raises:
-        FileNotFoundError: if nothing was ever released there.
-        Refusal: if the signature does not hold or it was signed for another channel.
-    """
-    key = pointer_key(name, channel)
-    data, _ = store.read(key)
-    what = f"{store.url}/{key}"
-    try:
-        pointer = Pointer.model_validate(unseal(data, POINTER, public, what))
-    except ValueError as error:
-        raise Refusal(f"{what}: signed, but no channel pointer ({type(error).__name__})") from None
-    if (pointer.name, pointer.channel) != (name, channel):
-        raise Refusal(f"{what}: signed for {pointer.name}/{pointer.channel}; someone copied it here")
-    return pointer
-
-
-def pointer_key(name: str, channel: str) -> str:
-    """Where the pointer of a channel lies."""
-    return f"channels/{name}/{channel}.json"
-
-
-def release_prefix(name: str, version: str) -> str:
-    """Where a release lies."""
-    return f"releases/{name}/{version}"
-
-
 def verify_channel(store: Reader, name: str, channel: str, public: bytes, now: datetime | None = None) -> Verified:
     """Follow a channel's pointer and check the release behind it.
 
@@ -186,6 +132,11 @@ def verify_channel(store: Reader, name: str, channel: str, public: bytes, now: d
             f"{store.url}/{pointer_key(name, channel)}: the pointer is missing; nothing was released on this channel, "
             "or it was removed. `slipway release` writes it"
         ) from None
+    if pointer.version is None:
+        raise Refusal(
+            f"{store.url}/{pointer_key(name, channel)}: names no release; what it named was withdrawn "
+            f"({', '.join(pointer.withdrawn)}). Wait for the next release"
+        )
     if datetime.fromisoformat(pointer.expires) < (now or datetime.now(UTC)):
         raise Refusal(
             f"{store.url}/{pointer_key(name, channel)}: expired {pointer.expires}; it may be an old copy. "

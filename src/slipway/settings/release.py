@@ -56,6 +56,17 @@ class Approval(Settings):
     """Name to path of the approver's public key (PEM)."""
 
 
+class Audit(Settings):
+    """Known vulnerabilities of the software behind a release, looked up in a dated local snapshot of advisories."""
+
+    advisories: str = ".slipway/advisories"
+    """Directory or zip of advisories in OSV format, relative to the project; nothing is downloaded."""
+    max_age_days: Count = 30
+    """A snapshot whose newest advisory is older is stale."""
+    required: bool = False
+    """Refuse a release whose audit is stale or could not be run; otherwise it is a warning."""
+
+
 class Release(Settings):
     """How a bundle becomes a release."""
 
@@ -68,4 +79,7 @@ class Release(Settings):
     checkpoints: bool = False
     """Publish the checkpoints that are at hand too (`train.keep`), so that strangers can replay a segment."""
     approval: Approval = Approval()
+    audit: Audit = Audit()
+    hub: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")] | None = None
+    """Repository on a Hugging Face hub, OWNER/NAME, that gets each release too, in one commit."""
     gate: Gate = Gate()

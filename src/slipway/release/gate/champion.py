@@ -20,7 +20,9 @@ from slipway.errors import Refusal
 from slipway.files import sha256_bytes
 from slipway.records import EvaluateReport, StageRecord
 from slipway.release.bundle import manifest
-from slipway.release.verify import Reader, read_pointer, release_prefix, signed_files
+from slipway.release.pointer import read_pointer, release_prefix
+from slipway.release.reader import Reader
+from slipway.release.verify import signed_files
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,6 +59,8 @@ def read(store: Reader, name: str, channel: str, public: bytes) -> Champion | No
         pointer = read_pointer(store, name, channel, public)
     except FileNotFoundError:
         return None
+    if pointer.version is None:
+        return None  # all that was released was withdrawn
     prefix = release_prefix(name, pointer.version)
     try:
         signed = signed_files(store, prefix, public)
@@ -71,7 +75,7 @@ def read(store: Reader, name: str, channel: str, public: bytes) -> Champion | No
     found = {path: _read(store, f"{prefix}/{path}", signed[path]) for path in (REPORT, ITEMS) if path in signed}
     report, slipway, fault = _report(found)
     table, missing = _table(found)
-    return Champion(release, pointer.manifest_sha256, report, table, slipway, fault or missing)
+    return Champion(release, signed[manifest.NAME], report, table, slipway, fault or missing)
 
 
 def _read(store: Reader, key: str, digest: str) -> bytes:

@@ -1,0 +1,45 @@
+"""The tombstone of a release that was withdrawn: `yanked.json` beside its manifest, signed.
+
+The bytes stay, for a release is written once; whoever verifies is told not to use them, and why.
+"""
+
+from slipway.errors import Refusal
+from slipway.records import Record
+from slipway.release.envelope import unseal
+from slipway.release.reader import Reader
+
+NAME = "yanked.json"
+TYPE = "application/vnd.slipway.yank+json"
+
+
+class Yanked(Record):
+    """That a release was withdrawn, and what those who use it should do."""
+
+    name: str
+    version: str
+    manifest_sha256: str
+    reason: str
+    """For those who use it, in a sentence or two."""
+    time: str
+    """ISO 8601."""
+    replaced_by: str | None
+    """Version that the channel names since."""
+
+
+def read(data: bytes, public: bytes, what: str = NAME) -> Yanked:
+    """The tombstone after its signature was checked with `public` (PEM); raises Refusal if it does not hold."""
+    try:
+        return Yanked.model_validate(unseal(data, TYPE, public, what))
+    except ValueError as error:
+        raise Refusal(f"{what}: signed, but no tombstone ({type(error).__name__})") from None
+
+
+def refusal(store: Reader, key: str, public: bytes) -> Refusal:
+    """Why a release with a tombstone is not used; one that does not hold forbids it too, for it cannot be told why."""
+    what = f"{store.url}/{key}"
+    try:
+        found = read(store.read(key)[0], public, what)
+    except Refusal as fault:
+        return Refusal(f"{fault}. Do not use this release until its publisher has explained it")
+    instead = f"use {found.replaced_by} instead" if found.replaced_by else "wait for the next release"
+    return Refusal(f"{what}: {found.name} {found.version} was withdrawn on {found.time}: {found.reason}; {instead}")
