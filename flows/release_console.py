@@ -99,7 +99,7 @@ def released_already(root: Path) -> bool:
         return False
     with steps.release_lock(root):
         gating.ask(context, again=True)
-        steps.approve(context)
+        steps.approve(context, again=True)
         verified = steps.reverify(context)
     print(f"nothing to do: this bundle is released; {line('verify', verified)}", flush=True)
     print_facts(facts(context, verified))

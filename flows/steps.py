@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows import gating
+from flows import approving, gating
 from slipway.adapters.store import LocalStore, S3Store, open_store
 from slipway.errors import Refusal
 from slipway.model import kept
 from slipway.recipe import Recipe, load
 from slipway.records import GateVerdict, TrainReport, project_ledger, read_report
-from slipway.release import approval, checkpoints, keys, ledger, sealing, statement
+from slipway.release import checkpoints, keys, ledger, sealing, statement
 from slipway.release import pointer as pointers
 from slipway.release import publish as publishing
 from slipway.release import verify as verifying
@@ -65,9 +65,14 @@ def judge(context: Context) -> dict[str, Any]:
     return gating.ask(context).model_dump(mode="json")
 
 
-def approve(context: Context) -> dict[str, Any]:
-    """Go on only with as many valid approvals as the recipe asks for."""
-    return approval.check(context.recipe.release.approval, context.root, context.digest).model_dump(mode="json")
+def approve(context: Context, *, again: bool = False) -> dict[str, Any]:
+    """Go on only with as many valid approvals as the recipe asks for; `again` if the bundle is released already."""
+    return approving.ask(context, _verdict(context), again=again).model_dump(mode="json")
+
+
+def form(context: Context, lacking: str, fault: str = "") -> str:
+    """What the form of a paused run shows to approvers, see `approving.form`."""
+    return approving.form(context, _verdict(context), lacking, fault)
 
 
 def sign(context: Context) -> dict[str, Any]:

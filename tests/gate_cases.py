@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from slipway import items
 from slipway.recipe import load
-from slipway.records import BaseComparison, EvaluateReport, GateLine, ScanReport
+from slipway.records import AuditFinding, AuditReport, BaseComparison, EvaluateReport, GateLine, ScanReport
 from slipway.release import gate
 from slipway.release.bundle import manifest
 from slipway.release.gate.champion import Champion
@@ -75,7 +75,20 @@ def scanned(site, **changes) -> ScanReport:
     return ScanReport(**values | {"passed": True, "findings": ()} | changes)
 
 
-def judge(site, *checks, champion=None, registered=None, today=TODAY, scan=None, **policy):
+def finding(name="GHSA-x", package="numpy", **changes) -> AuditFinding:
+    """A known vulnerability."""
+    values = {"id": name, "aliases": ("CVE-2026-1",), "package": package, "version": "1.0", "fixed_in": ("1.1",)}
+    return AuditFinding(**values | {"severity": ("HIGH",), "summary": "it <breaks>"} | changes)
+
+
+def audited(status="clean", **changes) -> AuditReport:
+    """An audit made today; `changes` sets its other fields."""
+    values = {"status": status, "reason": "", "examined": TODAY.isoformat(), "max_age_days": 30}
+    values |= {"database_date": "2026-06-29", "database_sha256": "dd" * 32, "advisories": 2, "audited": 3}
+    return AuditReport(**values | {"not_audited": {}, "findings": ()} | changes)
+
+
+def judge(site, *checks, champion=None, registered=None, today=TODAY, scan=None, audit=None, **policy):
     """The verdict on the project; `checks` come after the recipe's own, `policy` changes the recipe's gate."""
     recipe = load(site.root / "params.yaml")
     found = recipe.release.gate
@@ -83,7 +96,7 @@ def judge(site, *checks, champion=None, registered=None, today=TODAY, scan=None,
     release = recipe.release.model_copy(update={"gate": found})
     return gate.judge(
         recipe.model_copy(update={"release": release}), site.root, scanned(site, **(scan or {})), champion,
-        today=today, registered=registered,
+        today=today, registered=registered, audit=audit or audited(),
     )  # fmt: skip
 
 

@@ -18,6 +18,8 @@ GROUND = {
     *("errors", "files", "settings", "recipe", "records", "graph", "page", "processes", "progress"),
     *("spread", "shards", "patterns", "chat", "items", "statistics"),
 }
+WIRING = {"steps.py", "approving.py", "gating.py", "publishing.py", "hooks.py", "watching.py"}
+"""Files of `flows` that join rooms to adapters."""
 FORBIDDEN_IN_ROOMS = {"prefect", "dvc", "mlflow", "great_expectations", "boto3", "flows", "pipelines"}
 HEAVY = {
     "torch",
@@ -83,12 +85,12 @@ def test_flows_reach_rooms_only_through_steps():
     for path in files(ROOT / "flows"):
         names = imports(path)
         assert not [name for name in names if name.split(".")[0] == "pipelines"], path
-        if path.name not in ("steps.py", "gating.py", "hooks.py", "watching.py"):
+        if path.name not in WIRING:
             assert rooms(names) <= GROUND, path
 
 
 def test_only_wiring_joins_rooms_to_adapters():
-    wiring = {ROOT / "flows" / name for name in ("steps.py", "gating.py", "hooks.py", "watching.py")}
+    wiring = {ROOT / "flows" / name for name in WIRING}
     wiring |= {*files(PACKAGE / "cli"), *files(ROOT / "pipelines")}
     for path in [*files(PACKAGE), *files(ROOT / "flows")]:
         reached = rooms(imports(path))

@@ -11,13 +11,18 @@ import sys
 from collections.abc import Sequence
 
 from slipway import __version__
+from slipway.cli import approving
+from slipway.cli.approving import approve
+from slipway.cli.auditing import audit
 from slipway.cli.building import build, lock
-from slipway.cli.releasing import approve, gate, release, scan, verify
+from slipway.cli.importing import import_
+from slipway.cli.releasing import gate, release, verify
 from slipway.cli.replaying import replay
 from slipway.cli.running import doctor, down, status, up
+from slipway.cli.scanning import scan
 from slipway.errors import Refusal, UserError
 
-COMMANDS = (lock, build, gate, release, approve, verify, replay, scan, status, up, down, doctor)
+COMMANDS = (lock, build, gate, release, approve, verify, replay, scan, import_, audit, status, up, down, doctor)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -37,16 +42,22 @@ def _parser() -> argparse.ArgumentParser:
     subs["build"].add_argument("--force", nargs="+", metavar="STAGE", help="run these stages even if nothing changed")
     subs["gate"].add_argument("--json", metavar="OUT", help="write the verdict to this file")
     subs["release"].add_argument("--no-build", action="store_true", help="release bundle/ as it is, or refuse")
-    subs["approve"].add_argument("--as", dest="name", required=True, metavar="NAME", help="your name in the recipe")
-    subs["approve"].add_argument("--key", required=True, metavar="FILE", help="your private key (PEM)")
+    approving.options(subs["approve"])
     subs["verify"].add_argument("release", metavar="RELEASE", help="directory, s3:// address, NAME or NAME@VERSION")
     subs["verify"].add_argument("--key", metavar="FILE", help="public key (PEM); default: this project's own")
     subs["replay"].add_argument("release", metavar="RELEASE", help="as for `slipway verify`")
     subs["replay"].add_argument("--segment", type=int, metavar="K", help="from 1; default: a random one")
     subs["replay"].add_argument("--checkpoints", metavar="DIR", help="look here first for the checkpoint to begin with")
     subs["replay"].add_argument("--key", metavar="FILE", help="public key (PEM); default: this project's own")
+    subs["audit"].add_argument("release", nargs="?", default="bundle", help="as for `slipway verify`; default: bundle/")
+    subs["audit"].add_argument("--advisories", metavar="PATH", help="directory or zip; default: as the recipe says")
+    subs["audit"].add_argument("--key", metavar="FILE", help="public key (PEM); default: this project's own")
+    subs["audit"].add_argument("--json", metavar="OUT", help="write the report to this file")
     subs["scan"].add_argument("paths", nargs="+", metavar="PATH")
     subs["scan"].add_argument("--json", metavar="OUT", help="write the findings to this file")
+    subs["import"].add_argument("source", metavar="SOURCE", help="file of torch.save, or a directory that holds one")
+    subs["import"].add_argument("target", metavar="TARGET", help="new directory for the safetensors")
+    subs["import"].add_argument("--key", metavar="NAME", help="take the weights under this key of the checkpoint")
     return parser
 
 

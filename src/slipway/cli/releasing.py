@@ -1,4 +1,4 @@
-"""`slipway gate`, `release`, `approve`, `verify` and `scan`."""
+"""`slipway gate`, `release`, `approve` and `verify`."""
 
 import argparse
 from pathlib import Path
@@ -33,6 +33,7 @@ def find(reference: str, key: str | None) -> Found:
     from slipway.adapters.store import LocalStore, open_store
     from slipway.recipe import load
     from slipway.release import keys, source, verify
+    from slipway.release.pointer import release_prefix
 
     public = keys.read_public(key) if key else keys.public_key(project())
     if reference.startswith("s3://"):
@@ -47,7 +48,7 @@ def find(reference: str, key: str | None) -> Found:
     root = project()
     store, channel = open_store(root=root), load(root / "params.yaml").release.channel
     verified = source.Releases(lambda: store, lambda: public, channel).find(reference)
-    return Found(store, verify.release_prefix(verified.release.name, verified.release.version), verified, public)
+    return Found(store, release_prefix(verified.release.name, verified.release.version), verified, public)
 
 
 def release(arguments: argparse.Namespace) -> int:
@@ -97,30 +98,3 @@ def verify(arguments: argparse.Namespace) -> int:
     print(f"{release.name} {release.version} (release {release.sequence}): verified\n{found.uri}")
     print(f"{found.files} files, {found.bytes:,} bytes, each as signed by key {found.signed_by[:16]}…")
     return 0
-
-
-def scan(arguments: argparse.Namespace) -> int:
-    """Scan files or directories as a release would be.
-
-    A directory is judged as a bundle, a file as if it stood in one. Nothing is loaded or executed; what
-    is not known to be safe is refused.
-    """
-    from slipway.recipe import load
-    from slipway.scan.verdict import scan as examine
-
-    try:
-        limit = load(project() / "params.yaml").scan.max_file_bytes
-    except UserError:
-        limit = 50_000_000_000  # outside of a project there is no recipe to ask
-    reports = {path: examine(Path(path), limit) for path in arguments.paths}
-    for path, report in reports.items():
-        print(f"{path}: {'PASS' if report.passed else 'REFUSE'} ({report.files_scanned} files)")
-        for finding in report.findings:
-            where = finding.path + (f" at byte {finding.offset}" if finding.offset is not None else "")
-            print(f"  {finding.rule}  {where}: {finding.reason}. {finding.remedy}")
-    if arguments.json:
-        import json
-
-        document = {path: report.model_dump(mode="json") for path, report in reports.items()}
-        Path(arguments.json).write_text(json.dumps(document, indent=2) + "\n", "utf-8")
-    return 0 if all(report.passed for report in reports.values()) else 1

@@ -6,6 +6,7 @@ hold no number of their own. Nothing that varies from run to run (times, hosts, 
 A quantity that was not measured is `None` or "not run", never 0. The ledger, which does vary, is no stage's report.
 """
 
+from slipway.records.audit import AuditFinding, AuditReport
 from slipway.records.base import Measure, Record
 from slipway.records.data import (
     AcquireReport,
@@ -33,6 +34,7 @@ from slipway.records.evaluation import (
 )
 from slipway.records.gate import GateLine, GateVerdict, Tier, Verdict
 from slipway.records.ledger import AttemptRecord, LedgerReport, LedgerTotal, project_ledger, read_ledger
+from slipway.records.openness import OpennessComponent, OpennessLine, OpennessReport
 from slipway.records.reports import (
     BundleReport,
     Finding,
@@ -47,6 +49,8 @@ __all__ = [
     "REPORTS",
     "AcquireReport",
     "AttemptRecord",
+    "AuditFinding",
+    "AuditReport",
     "BaseComparison",
     "BaseRecord",
     "BundleReport",
@@ -64,6 +68,9 @@ __all__ = [
     "LedgerTotal",
     "Measure",
     "Obligation",
+    "OpennessComponent",
+    "OpennessLine",
+    "OpennessReport",
     "PrepareReport",
     "Probe",
     "Record",

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from slipway.records.audit import AuditReport
 from slipway.records.base import Measure, Record
 
 Verdict = Literal["GO", "NO-GO", "INCONCLUSIVE"]
@@ -45,3 +46,5 @@ class GateVerdict(Record):
     stand_in: str | None
     """What stood in for the champion of a first release, in words."""
     lines: tuple[GateLine, ...]
+    audit: AuditReport | None = None
+    """Known vulnerabilities of the software behind the bundle; None in verdicts of before there were audits."""

@@ -4,6 +4,8 @@ Claims under `claims/<name>/` are numbered and create-only: whoever writes numbe
 decides which bundle owns a version. Nothing is published here.
 """
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -13,12 +15,16 @@ from slipway.release.reader import Reader
 
 RACES = 100
 """Lost races in a row after which something else must be wrong."""
+AT_A_TIME = 16
 
 
 class Store(Reader, Protocol):
     """What publishing asks of a store beyond reading; `slipway.adapters.store` has two of them."""
 
-    def create(self, key: str, content: bytes | Path) -> None: ...
+    def tags(self, prefix: str = "") -> dict[str, str]: ...
+    def create(
+        self, key: str, content: bytes | Path, sha256: str | None = None, note: Callable[[int], None] | None = None
+    ) -> None: ...
     def copy(self, source: str, key: str) -> None: ...
     def swap(self, key: str, content: bytes, tag: str | None) -> bool: ...
 
@@ -34,7 +40,9 @@ class Claim(Record):
 
 def claims(store: Reader, name: str) -> list[Claim]:
     """All claims of a name, by sequence."""
-    found = [Claim.model_validate_json(store.read(key)[0]) for key in store.list(f"claims/{name}")]
+    with ThreadPoolExecutor(AT_A_TIME) as pool:  # one request each, and there may be hundreds
+        written = list(pool.map(lambda key: store.read(key)[0], store.list(f"claims/{name}")))
+    found = [Claim.model_validate_json(data) for data in written]
     return sorted(found, key=lambda claim: claim.sequence)
 
 

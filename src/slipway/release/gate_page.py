@@ -16,6 +16,7 @@ from slipway import page
 from slipway.errors import Refusal
 from slipway.page import Cell, Section, Sign, number
 from slipway.records import GateLine, GateVerdict, Verdict
+from slipway.release import audit_page
 from slipway.release.approval import Approvals
 
 NAME = "GATE.html"
@@ -186,6 +187,8 @@ def render(verdict: GateVerdict, signed: Signed | None = None, *, report: str = 
     for tier, (title, intro) in TIERS.items():
         if lines := [line for line in verdict.lines if line.tier == tier]:
             sections.append(Section(title, _lines(lines), intro))
+    if verdict.audit:
+        sections.append(audit_page.section(verdict.audit))
     sections.append(_people(verdict, signed))
     when = f"Signed {signed.created}" if signed else "Not signed"
     told = "an interval is of 95 %; a comparison's figure is the paired difference, positive where the model is better"

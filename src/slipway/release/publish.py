@@ -1,30 +1,32 @@
 """Publishing: a version is claimed, every file written once, all verified in the store, then the channel moves.
 
-A claim (`slipway.release.claim`) decides which bundle owns a version. The files follow, the manifest last; a reader
-who starts at the channel never meets half a release. Nothing is sent that does not verify here. A rerun continues
-where a crash left off.
+A claim (`slipway.release.claim`) decides which bundle owns a version. The files follow and are read back; statement,
+signature and manifest come last. A reader who starts at the channel never meets half a release. Nothing is sent that
+does not verify here. A rerun continues where a crash left off, and sends nothing that is there.
 """
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from slipway.errors import Refusal
-from slipway.files import sha256_bytes
+from slipway.progress import Transfer
 from slipway.records import Record
-from slipway.release import rendered, signature, statement
+from slipway.release import rendered, signature, statement, tombstone, twins
+from slipway.release.carrying import SMALL, Load
 from slipway.release.claim import Claim, Store
 from slipway.release.keys import public_of
 from slipway.release.pointer import Pointer, current, move_pointer, release_prefix
-from slipway.release.reader import Reader, stream_digest
-from slipway.release.verify import BESIDE, MANIFEST, listed_files, signed_files, verify
+from slipway.release.read_back import ReadBack
+from slipway.release.reader import Hashed, Reader, stream_digest
+from slipway.release.verify import BESIDE, MANIFEST, signed_files, verify
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
 
-QUIET = 1.0
-"""Seconds of publishing after which each further file is printed."""
+CHECKED_AT_A_TIME = 4
 
 
 class Staged(Reader, Protocol):
@@ -42,27 +44,40 @@ class Published(Record):
     """Files sent."""
     sent_bytes: int
     copied: int
-    """Files copied inside the store from the release before."""
+    """Files copied inside the store from an earlier release."""
     present: int
     """Files that an earlier attempt had brought there."""
     damaged: tuple[str, ...]
-    """Keys in the release before that are missing or not as signed; their content was sent from here instead."""
+    """Keys in earlier releases that are missing or not as signed; their content was sent from here instead."""
+    read_back_bytes: int
+    """Read from the store and hashed now; the rest was lately, and has not changed since."""
     pointer: str
     """What became of the channel: `moved`, `renewed`, `unchanged`, or `superseded` by a later release."""
 
 
-def _predecessor(store: Reader, name: str, pointer: Pointer | None) -> dict[str, str]:
-    """sha256 -> key of the files that the channel's release holds; none if its manifest is not the one pointed at."""
-    if pointer is None or pointer.version is None:
-        return {}
-    prefix = release_prefix(name, pointer.version)
-    try:
-        data, _ = store.read(f"{prefix}/{MANIFEST}")
-    except FileNotFoundError:
-        return {}  # twins only save time: every file can be sent from here
-    if sha256_bytes(data) != pointer.manifest_sha256:
-        return {}
-    return {digest: f"{prefix}/{path}" for path, digest in listed_files(data).items()}
+@dataclass(frozen=True)
+class _Task:
+    """One release on its way: what it is, where it lies, where it goes."""
+
+    store: Store
+    staged: Staged
+    claim: Claim
+    public: bytes
+    expected: dict[str, str]
+    """Path -> sha256, in the order of writing."""
+    sizes: dict[str, int]
+    """Path -> bytes of the staged files."""
+    absent: tuple[str, ...]
+    """Paths that are not in the store yet."""
+
+    @property
+    def prefix(self) -> str:
+        return release_prefix(self.claim.name, self.claim.version)
+
+    @property
+    def last(self) -> list[str]:
+        """Paths that come when all others were read back."""
+        return [path for path in self.expected if path in {*BESIDE, *rendered.NAMES}]
 
 
 def publish(
@@ -74,89 +89,113 @@ def publish(
     channel: str,
     expires_days: int,
     over: Callable[[Pointer], None] | None = None,
+    seen: Path | None = None,
 ) -> Published:
-    """Bring the signed directory `staged` to its place and move the channel to it; lists the files if it takes long.
+    """Bring the signed directory `staged` to its place and move the channel to it; shows how far it is.
 
     Args:
         store: where it goes.
         claim: the version that belongs to it.
-        staged: what `seal_release` made; verified as a reader would before anything is sent.
+        staged: what `seal_release` made; what is to be sent of it is verified as a reader would before.
         signer: of this project; moves the channel.
         channel: name of the channel.
         expires_days: how long the pointer is good for.
         over: given the earlier release's pointer that is about to be moved; raises Refusal if it may not be.
+        seen: folder that remembers what was read back (`read_back`); without one every byte is read again.
 
     Raises:
         Refusal: naming the local file that is not as signed, or the object in the store that is not what was sent.
     """
-    prefix = release_prefix(claim.name, claim.version)
-    public = public_of(signer)
-    held = _predecessor(store, claim.name, current(store, claim.name, channel, public))
-    expected = _expected(staged, claim, public)
-    # A folder without files is what an interrupted attempt leaves; it gets them now.
-    present = {key for key in store.list(prefix) if not key.endswith("/")}
-    if extra := sorted(present - {f"{prefix}/{path}" for path in expected}):
-        raise Refusal(f"{store.url}/{extra[0]}: not of this release; someone else wrote it, raise release.version")
-    count = {"sent": 0, "copied": 0, "present": 0, "sent_bytes": 0}
-    damaged: list[str] = []
-    began = time.monotonic()
-    for number, (path, digest) in enumerate(expected.items(), start=1):
-        key = f"{prefix}/{path}"
-        twin = held.get(digest)
-        if twin and key not in present and not _holds(store, twin, digest):
-            damaged.append(twin)
-            twin = None
-        how = "present" if key in present else _place(store, key, staged.root / path, twin)
-        count[how] += 1
-        count["sent_bytes"] += (staged.root / path).stat().st_size if how == "sent" else 0
-        if time.monotonic() - began > QUIET:
-            print(f"[publish] {number} of {len(expected)}: {path}", flush=True)
+    public, memory = public_of(signer), ReadBack(seen, store)
+    pointer = current(store, claim.name, channel, public)
+    task = _task(store, staged, claim, public)
+    wanted = {task.expected[path]: task.sizes.get(path, 0) for path in task.absent}
+    twin, damaged = twins.sound(memory, wanted, twins.find(store, claim.name, pointer, wanted))
+    _check(task, [path for path in task.absent if task.expected[path] not in twin])
+    load = Load(store, task.prefix, staged.root, task.expected, twin)
     try:
-        _prove(store, prefix, claim, public)
+        read = _bring(task, load, memory)
     except Refusal as refusal:
         raise Refusal(
             f"{refusal}. The channel was not moved; examine the store, then raise release.version in params.yaml"
         ) from None
     moved = move_pointer(store, claim, signer, channel=channel, expires_days=expires_days, over=over)
-    return Published(uri=f"{store.url}/{prefix}", **count, damaged=tuple(damaged), pointer=moved)
+    return Published(
+        uri=f"{store.url}/{task.prefix}",
+        sent=load.count("sent"),
+        sent_bytes=sum(task.sizes[path] for path, how in load.how.items() if how == "sent"),
+        copied=load.count("copied"),
+        present=load.count("present") + len(task.expected) - len(task.absent),
+        damaged=tuple(damaged),
+        read_back_bytes=read,
+        pointer=moved,
+    )
 
 
-def _prove(store: Reader, prefix: str, claim: Claim, public: bytes) -> None:
-    """Verify the release at `prefix`, and that it is the claimed one."""
-    verified = verify(store, prefix, public)
-    if verified.release.model_dump(exclude={"predecessor"}) != claim.model_dump():
-        raise Refusal(f"{verified.uri}: a signed release, but not the one claimed as {claim.name} {claim.version}")
+def _task(store: Store, staged: Staged, claim: Claim, public: bytes) -> _Task:
+    """What there is to do; raises Refusal if something else lies where the release belongs."""
+    prefix, expected = release_prefix(claim.name, claim.version), _expected(staged, public)
+    # A folder without files is what an interrupted attempt leaves; it gets them now. A tombstone is judged by verifying.
+    present = {key for key in store.list(prefix) if not key.endswith("/")} - {f"{prefix}/{tombstone.NAME}"}
+    if extra := sorted(present - {f"{prefix}/{path}" for path in expected}):
+        raise Refusal(f"{store.url}/{extra[0]}: not of this release; someone else wrote it, raise release.version")
+    absent = tuple(path for path in expected if f"{prefix}/{path}" not in present)
+    return _Task(store, staged, claim, public, expected, staged.list(), absent)
 
 
-def _expected(staged: Staged, claim: Claim, public: bytes) -> dict[str, str]:
+def _expected(staged: Staged, public: bytes) -> dict[str, str]:
     """Path -> sha256 in the order of writing: the bundle's files, statement, pages, signature, the manifest last.
 
     The pages are made from the statement: if that is there, whoever takes up the release makes the same pages.
     """
     try:
-        _prove(staged, "", claim, public)
+        signed = signed_files(staged, "", public)
     except Refusal as refusal:
-        raise Refusal(f"{refusal}. Nothing was sent; run `slipway release` again, which signs anew") from None
-    signed = signed_files(staged, "", public)
+        raise _unsent(refusal) from None
+    if MANIFEST not in signed or statement.NAME not in signed:
+        raise _unsent(Refusal(f"{staged.url}: signed without its manifest or its statement"))
     files = {path: digest for path, digest in sorted(signed.items()) if path not in {*BESIDE, *rendered.NAMES}}
     first = {name: signed[name] for name in (statement.NAME, *rendered.NAMES) if name in signed}
     return files | first | {signature.NAME: stream_digest(staged, signature.NAME), MANIFEST: signed[MANIFEST]}
 
 
-def _holds(store: Reader, key: str, digest: str) -> bool:
+def _check(task: _Task, to_send: Iterable[str]) -> None:
+    """Verify the staged directory as a reader would; of large files only those that will be sent are read."""
+    read = [path for path in to_send if path in task.sizes]
+    aside = {path: task.expected[path] for path in task.expected if task.sizes.get(path, 0) > SMALL}
+    shown = Transfer("publish: check", sum(task.sizes[path] for path in read))
+    with ThreadPoolExecutor(CHECKED_AT_A_TIME) as pool:
+        hashed = dict(zip(read, pool.map(lambda path: stream_digest(task.staged, path, shown), read), strict=True))
+    shown.end()
     try:
-        return stream_digest(store, key) == digest
-    except FileNotFoundError:
-        return False
+        _prove(Hashed(task.staged, aside | hashed), "", task)
+    except Refusal as refusal:
+        raise _unsent(refusal) from None
 
 
-def _place(store: Store, key: str, path: Path, twin: str | None) -> str:
-    """Bring one file into the store: from its twin there if it has one, else from here."""
-    try:
-        if twin is not None:
-            store.copy(twin, key)
-            return "copied"
-        store.create(key, path)
-    except FileExistsError:
-        return "present"  # a retried request met its own first try; verifying decides
-    return "sent"
+def _unsent(refusal: Refusal) -> Refusal:
+    return Refusal(f"{refusal}. Nothing was sent; run `slipway release` again, which signs anew")
+
+
+def _bring(task: _Task, load: Load, memory: ReadBack) -> int:
+    """Bring what is absent into the store and verify what lies there then; how many bytes were read back."""
+    last = task.last
+    load.place({path: task.sizes[path] for path in task.absent if path not in last})
+    sizes = {f"{task.prefix}/{path}": task.sizes[path] for path in task.expected if path not in last}
+    digests, read = memory.hash(sizes, "publish: read back")
+    for path, expected in task.expected.items():
+        found = digests.get(f"{task.prefix}/{path}", "that of nothing, for it is missing")
+        if path not in last and found != expected:
+            raise Refusal(f"{task.store.url}/{task.prefix}/{path}: sha256 is {found}, but {expected} was signed")
+    for path in last:
+        if path in task.absent:
+            load.place({path: task.sizes[path]})
+    _prove(Hashed(task.store, digests), task.prefix, task)
+    return read + sum(task.sizes[path] for path in last)
+
+
+def _prove(store: Reader, prefix: str, task: _Task) -> None:
+    """Verify the release at `prefix`, and that it is the claimed one."""
+    verified, claim = verify(store, prefix, task.public), task.claim
+    if verified.release.model_dump(exclude={"predecessor"}) != claim.model_dump():
+        raise Refusal(f"{verified.uri}: a signed release, but not the one claimed as {claim.name} {claim.version}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway.errors import Refusal, UserError
-from slipway.files import sha256_bytes, write_atomic
+from slipway.files import copy_tree, sha256_bytes, write_atomic
 from slipway.release import rendered, signature, statement
 from slipway.release.claim import Claim
 from slipway.release.keys import public_of
@@ -49,12 +49,14 @@ def seal_release(
         Refusal: if the bundle is not as its manifest says, or what lies in the store was not signed by this key.
     """
     staged = work / "staged" / f"{claim.name}-{claim.version}"
-    digests = signature.stage(bundle, staged)
+    digests = copy_tree(bundle, staged)
     manifest = (staged / MANIFEST).read_bytes()
     if sha256_bytes(manifest) != claim.manifest_sha256:
         raise Refusal(f"{bundle / MANIFEST}: changed while it was being released; run `slipway release` again")
     identity = statement.Identity(**claim.model_dump(), predecessor=predecessor)
     public = public_of(signer)
+    # Asked for before the statement, which is published first: who finds a signature finds what it was made over.
+    signed = _published(store, claim.name, claim.version, signature.NAME)
     stated = _statement(store, identity, work, public, compose)
     write_atomic(staged / statement.NAME, stated)
     expected = listed_files(manifest) | {
@@ -66,7 +68,7 @@ def seal_release(
     for name, page in rendered.render(content, statement.NAME).items():
         write_atomic(staged / name, page)
         expected[name] = sha256_bytes(page)
-    _signature(store, claim, staged, signer, expected, hashed=digests)
+    _signature(signed, staged, signer, expected, hashed=digests)
     return staged
 
 
@@ -107,10 +109,12 @@ def _statement(store: Reader, identity: statement.Identity, work: Path, public: 
 
 
 def _signature(
-    store: Reader, claim: Claim, staged: Path, signer: "Signer", expected: dict[str, str], *, hashed: dict[str, str]
+    data: bytes | None, staged: Path, signer: "Signer", expected: dict[str, str], *, hashed: dict[str, str]
 ) -> None:
-    """Put a signature over exactly `expected` into `staged`; what it covers is compared with the manifest."""
-    data = _published(store, claim.name, claim.version, signature.NAME)
+    """Put a signature over exactly `expected` into `staged`: the published one (`data`), else a new one.
+
+    What it covers is compared with the manifest.
+    """
     if data is None:
         data = signature.sign(staged, signer, hashed).read_bytes()
     else:

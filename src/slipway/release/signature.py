@@ -7,12 +7,13 @@ Unlike that command, `read` ignores no path at all (the command passes over `.gi
 import json
 import shutil
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slipway.errors import Refusal
 from slipway.files import copy_hashed, sha256_bytes, sha256_file, walk, write_atomic
+from slipway.release import certificates
 from slipway.release.envelope import unseal
 from slipway.release.keys import public_of
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 NAME = "model.sig"
 IN_TOTO = "application/vnd.in-toto+json"
+MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PREDICATE = "https://model_signing/signature/v1.0"
 
 
@@ -75,14 +77,14 @@ def _statement(name: str, digests: Mapping[str, str]) -> bytes:
 
 
 def _bundle(payload: bytes, signer: "Signer") -> bytes:
-    """A Sigstore bundle (v0.3) over `payload`, made with a key: no certificate, no entry in a log."""
+    """A Sigstore bundle (v0.3) over `payload`, made with a key, with its certificates if it has any; in no log."""
     from securesystemslib.dsse import Envelope
 
     envelope = Envelope(payload, IN_TOTO, {})
     made = envelope.sign(signer)
     bundle = {
-        "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
-        "verificationMaterial": {"publicKey": {"hint": sha256_bytes(public_of(signer))}},
+        "mediaType": MEDIA_TYPE,
+        "verificationMaterial": _material(public_of(signer), certificates.configured(public_of(signer))),
         "dsseEnvelope": {
             "payload": b64encode(payload).decode(),
             "payloadType": IN_TOTO,
@@ -92,6 +94,44 @@ def _bundle(payload: bytes, signer: "Signer") -> bytes:
     return (json.dumps(bundle, indent=2, sort_keys=True) + "\n").encode()
 
 
+def _material(public: bytes, chain: Sequence[bytes]) -> dict[str, Any]:
+    """What a verifier is told of the key: its digest, or the certificates (DER) that vouch for it."""
+    if not chain:
+        return {"publicKey": {"hint": sha256_bytes(public)}}
+    held = [{"rawBytes": b64encode(certificate).decode()} for certificate in chain]
+    return {"x509CertificateChain": {"certificates": held}}
+
+
+def signed_by(data: bytes, what: str = NAME) -> str:
+    """sha256 of the PEM of the key that a model signature says it was made with; nothing is proved yet.
+
+    Raises:
+        Refusal: if it is no model signature.
+    """
+    if chain := certificates.carried(data, what):
+        return sha256_bytes(certificates.leaf_key(chain, what))
+    try:
+        return str(json.loads(data)["verificationMaterial"]["publicKey"]["hint"])
+    except (ValueError, KeyError, TypeError):
+        raise Refusal(f"{what}: not a model signature; it was altered or cut") from None
+
+
+def _check_frame(bundle: Mapping[str, Any], data: bytes, public: bytes, what: str) -> None:
+    """Refuse what no signature covers if it is not as `_bundle` or model-signing writes it."""
+    chain = certificates.carried(data, what)
+    material = bundle.get("verificationMaterial")
+    exact = (
+        set(bundle) == {"mediaType", "verificationMaterial", "dsseEnvelope"}
+        and bundle["mediaType"] == MEDIA_TYPE
+        and isinstance(material, dict)
+        and material.get("tlogEntries", []) == []
+        and {name: value for name, value in material.items() if name != "tlogEntries"} == _material(public, chain)
+        and (not chain or certificates.leaf_key(chain, what) == public)
+    )
+    if not exact:
+        raise Refusal(f"{what}: signed, but not with the public key given, or altered outside of what is signed")
+
+
 def read(data: bytes, public: bytes, what: str = NAME) -> dict[str, str]:
     """Path -> sha256 of the files that a model signature covers, after it was checked with `public` (PEM).
 
@@ -99,10 +139,12 @@ def read(data: bytes, public: bytes, what: str = NAME) -> dict[str, str]:
         Refusal: if the signature does not hold, or was made in a way that leaves files out.
     """
     try:
-        envelope = json.loads(data)["dsseEnvelope"]
+        bundle = json.loads(data)
+        envelope = bundle["dsseEnvelope"]
     except (ValueError, KeyError, TypeError):
         raise Refusal(f"{what}: not a model signature; it was altered or cut") from None
     statement = unseal(json.dumps(envelope).encode(), IN_TOTO, public, what)
+    _check_frame(bundle, data, public, what)
     try:
         predicate = statement["predicate"]
         serialization = predicate["serialization"]

@@ -3,13 +3,19 @@
 The bytes stay, for a release is written once; whoever verifies is told not to use them, and why.
 """
 
+from typing import TYPE_CHECKING, Literal
+
 from slipway.errors import Refusal
 from slipway.records import Record
-from slipway.release.envelope import unseal
+from slipway.release.envelope import seal, unseal
 from slipway.release.reader import Reader
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
 
 NAME = "yanked.json"
 TYPE = "application/vnd.slipway.yank+json"
+Severity = Literal["low", "moderate", "high", "critical"]
 
 
 class Yanked(Record):
@@ -24,6 +30,29 @@ class Yanked(Record):
     """ISO 8601."""
     replaced_by: str | None
     """Version that the channel names since."""
+    severity: Severity | None = None
+    """Of the fault, as its publisher judges it; None if it was not said."""
+    advisory: str | None = None
+    """What else describes the fault: a URL, or an id such as `CVE-…`."""
+
+
+def key_of(prefix: str) -> str:
+    """Where the tombstone of the release at `prefix` lies."""
+    return f"{prefix}/{NAME}"
+
+
+def exists(store: Reader, prefix: str) -> bool:
+    """Whether anything lies where the tombstone of the release at `prefix` would; that alone forbids its use."""
+    try:
+        store.read(key_of(prefix))
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def write(yanked: Yanked, signer: "Signer") -> bytes:
+    """The signed tombstone."""
+    return seal(yanked.model_dump(mode="json"), TYPE, signer)
 
 
 def read(data: bytes, public: bytes, what: str = NAME) -> Yanked:
@@ -32,6 +61,22 @@ def read(data: bytes, public: bytes, what: str = NAME) -> Yanked:
         return Yanked.model_validate(unseal(data, TYPE, public, what))
     except ValueError as error:
         raise Refusal(f"{what}: signed, but no tombstone ({type(error).__name__})") from None
+
+
+def at(store: Reader, name: str, version: str, prefix: str, public: bytes) -> Yanked | None:
+    """The tombstone of the release at `prefix`, None if there is none.
+
+    Raises:
+        Refusal: if it does not hold, or was signed for another release.
+    """
+    what = f"{store.url}/{key_of(prefix)}"
+    try:
+        found = read(store.read(key_of(prefix))[0], public, what)
+    except FileNotFoundError:
+        return None
+    if (found.name, found.version) != (name, version):
+        raise Refusal(f"{what}: signed for {found.name} {found.version}; someone copied it here")
+    return found
 
 
 def refusal(store: Reader, key: str, public: bytes) -> Refusal:

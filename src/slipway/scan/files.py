@@ -1,6 +1,7 @@
 """Names, links and kinds: which files may stand in a release at all.
 
-The list is short on purpose. A file that is not on it is refused, whatever is in it.
+A kind only says which checkers judge the content; no file passes by its name. A name that has no kind is refused,
+whatever is in the file.
 """
 
 import os
@@ -11,29 +12,39 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from slipway.records import Finding
+from slipway.scan.subject import Subject
 
-JSON = (
-    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json", "vocab.json", "bom.cdx.json", "provenance.json", "manifest.json", "recipe.json", "inputs.lock",
-    "statement.json", "model.sig",
-)  # fmt: skip
 STAGES = "acquire|validate|prepare|tokenize|train|evaluate|safety"
+_PLAIN = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
+_PICTURES = r"(assets|figures|images|media)"
+_MODULE = r"[0-9]_[A-Z][A-Za-z]{1,40}"
+"""A part of a pipeline of sentence-transformers, `1_Pooling`."""
+_OTHER_TOOLS = re.compile(
+    r"(?i)(package(-lock)?|composer|tsconfig|jsconfig|launch|tasks|settings|devcontainer|extensions|hubconf)\.json"
+    r"|(.*[_.-])?(requirements|constraints)([_.-].*)?\.txt|cmakelists\.txt|robots\.txt|top_level\.txt|entry_points\.txt"
+)
+"""Files that a tool beside the model would act upon: installers, editors, build systems."""
 KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("index", re.compile(r"model\.safetensors\.index\.json")),
-    ("json", re.compile("|".join(map(re.escape, JSON)) + rf"|records/({STAGES})\.json")),
-    ("safetensors", re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.safetensors")),
-    ("card", re.compile(r"README\.md|DATA\.md|LEDGER\.md")),
+    ("index", re.compile(rf"{_PLAIN}\.safetensors\.index\.json")),
+    ("json", re.compile(rf"{_PLAIN}\.json|inputs\.lock|model\.sig|records/({STAGES})\.json|{_MODULE}/config\.json")),
+    ("safetensors", re.compile(rf"({_MODULE}/)?{_PLAIN}\.safetensors")),
+    ("card", re.compile(rf"({_PICTURES}/)?{_PLAIN}\.md")),
     ("html", re.compile(r"report\.html|GATE\.html")),
     ("items", re.compile(r"records/evaluate_items\.parquet")),
-    ("template", re.compile(r"chat_template\.jinja")),
-    ("text", re.compile(r"LICENSE(\.txt|\.md)?|NOTICE|merges\.txt|vocab\.txt")),
+    ("template", re.compile(rf"(additional_chat_templates/)?{_PLAIN}\.jinja")),
+    ("pieces", re.compile(rf"{_PLAIN}\.(model|spm)|{_PLAIN}\.tiktoken")),
+    ("image", re.compile(rf"({_PICTURES}/)?{_PLAIN}\.(png|jpg|jpeg|webp)")),
+    ("text", re.compile(rf"(LICEN[CS]E|NOTICE|COPYING|COPYRIGHT)([-_][A-Za-z0-9_-]{{1,40}})?|{_PLAIN}\.txt")),
 )
-DIRECTORIES = {"records"}
+DIRECTORIES = re.compile(rf"records|additional_chat_templates|{_PICTURES}|{_MODULE}")
+_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
 
 
 def kind(name: str) -> str | None:
     """The kind of a file by its name in the bundle; None if no such file may be published."""
+    if _OTHER_TOOLS.fullmatch(name):
+        return None
     return next((known for known, pattern in KINDS if pattern.fullmatch(name)), None)
 
 
@@ -48,6 +59,10 @@ def _refuse(rule: str, name: str, reason: str, remedy: str) -> Finding:
 
 def _judge_name(name: str) -> Iterator[Finding]:
     for part in name.split("/"):
+        if _DEVICE.fullmatch(part):
+            reason = "is the name of a device on Windows"
+            yield _refuse("file.name", name, reason, "rename the file, or leave it out of the release")
+            return
         if len(os.fsencode(part)) > 255 or not _PART.fullmatch(part) or ".." in part:
             odd = next(
                 (unicodedata.name(c, "a control character") for c in part if not c.isascii() or not c.isprintable()), ""
@@ -116,7 +131,7 @@ def judge(
             reason = f"differs from {shown(other)} only in case or form, so one replaces the other on some systems"
             findings.append(_refuse("file.case", name, reason, "rename one of the two"))
         if stat.S_ISDIR(state.st_mode):
-            if name not in DIRECTORIES:
+            if not DIRECTORIES.fullmatch(name):
                 remedy = "leave it out of the release"
                 findings.append(_refuse("file.directory", name, "no directory of this name may be published", remedy))
             continue
@@ -124,3 +139,17 @@ def judge(
         if stat.S_ISREG(state.st_mode):
             regular[name] = state.st_size
     return regular, findings
+
+
+def check_holes(subject: Subject) -> Iterator[Finding]:
+    """Finding `file.sparse`: bytes that are stored nowhere; such a file is a terabyte long for the price of none."""
+    handle = os.open(subject.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if os.fstat(handle).st_blocks * 512 < subject.size and subject.size > 1 << 20:
+            # Fewer blocks alone may mean a compressing file system, which tells of no hole.
+            hole = os.lseek(handle, 0, os.SEEK_HOLE)
+            if hole < subject.size:
+                reason = f"has a hole at {hole}: {subject.size} bytes, but fewer are stored"
+                yield subject.finding("file.sparse", reason, "copy it without holes (`cp --sparse=never`)", hole)
+    finally:
+        os.close(handle)

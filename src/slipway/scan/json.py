@@ -1,6 +1,7 @@
-"""JSON files: strict structure, keys that make a loader run code, sizes, and tokenizers that rewrite text.
+"""JSON files: strict structure, keys that make a loader run code, values that lead elsewhere, sizes.
 
-The keys are refused at any depth, because loaders pass nested configurations on to the same machinery.
+The keys are refused at any depth, because loaders pass nested configurations on to the same machinery. There is no
+list of the keys that a configuration may have: architectures differ, and a key that no loader knows does nothing.
 """
 
 import re
@@ -8,56 +9,105 @@ from collections.abc import Iterator
 from typing import Any
 
 from slipway.records import Finding
-from slipway.scan import structure, template, text
+from slipway.scan import adapter, structure, template, text, tokenizer
 from slipway.scan.subject import Subject
 
 CODE_KEYS = frozenset({
-    "auto_map", "auto_mapping", "custom_pipelines", "custom_generate", "trust_remote_code", "model_file", "_target_",
-    "_partial_", "loader_module", "code_revision", "py/object", "py/reduce", "__reduce__", "__class__", "__module__",
-    "remote_code", "custom_object_scope", "registered_name", "pip_requirements", "setup_command",
+    "auto_map", "auto_mapping", "custom_pipelines", "custom_pipeline", "custom_generate", "trust_remote_code",
+    "model_file", "_target_", "_partial_", "loader_module", "code_revision", "remote_code", "custom_object_scope",
+    "custom_objects", "registered_name", "pip_requirements", "setup_command", "python_function", "python_model",
+    "custom_module", "custom_code", "has_remote_code",
 })  # fmt: skip
-CLASS_KEYS = frozenset(
-    {"model_type", "tokenizer_class", "processor_class", "feature_extractor_type", "image_processor_type"}
+OTHER_LOADERS = frozenset({
+    "scripts", "postinstall", "preinstall", "entry_point", "entry_points", "code_path", "code_paths", "py_modules",
+    "class_name", "lambda", "modeling_file", "handler", "module_path", "import_path", "exec", "eval", "command", "cmd",
+    "shell",
+})  # fmt: skip
+"""What Keras, MLflow, servers and installers run; in records that no loader reads, they are words like others."""
+CODE_PREFIXES = ("py/", "__", "!!", "!python", "tag:yaml.org")
+"""Keys by which jsonpickle, pickling by hand and YAML in JSON name what they build."""
+CLASS_KEYS = re.compile(
+    r"model_type|.*_model_type|(slow_|fast_)?tokenizer_class|processor_class|(feature_extractor|image_processor"
+    r"|video_processor|processor|tokenizer)_type|_class_name|peft_type|quant_method|quantizer_class|config_class"
 )
-KERNEL_KEYS = re.compile(r"_?(attn|experts|kernel)\w*_implementation\w*|use_kernels|kernel_config|hub_kernels")
+IMPORT_KEYS = re.compile(
+    r"(?i)(.*_)?(class|cls|callable|func|function|factory|loader|module|plugin|hook)(_path|_name)?|type"
+)
+KERNEL_KEYS = re.compile(
+    r"_?(attn|attention|experts|kernel|moe|mlp)\w*_implementation\w*|use_kernels|kernel_config|hub_kernels|kernels"
+)
 LIMITS = {
     "vocab_size": 1 << 24, "hidden_size": 1 << 20, "intermediate_size": 1 << 24, "num_hidden_layers": 1 << 14,
     "num_attention_heads": 1 << 16, "max_position_embeddings": 1 << 32, "head_dim": 1 << 16, "max_new_tokens": 1 << 32,
-    "max_length": 1 << 32, "num_experts": 1 << 16,
+    "max_length": 1 << 67, "min_length": 1 << 32,
+    "num_experts": 1 << 16, "num_local_experts": 1 << 16, "n_embd": 1 << 20,
+    "n_layer": 1 << 14, "n_head": 1 << 16, "n_positions": 1 << 32, "n_ctx": 1 << 32, "n_inner": 1 << 24,
+    "d_model": 1 << 20, "d_ff": 1 << 24, "d_kv": 1 << 16, "num_layers": 1 << 14, "num_heads": 1 << 16,
+    "encoder_layers": 1 << 14, "decoder_layers": 1 << 14, "num_key_value_heads": 1 << 16, "type_vocab_size": 1 << 20,
+    "image_size": 1 << 16, "patch_size": 1 << 16, "num_channels": 1 << 16, "num_labels": 1 << 20, "num_beams": 1 << 12,
+    "num_return_sequences": 1 << 16, "state_size": 1 << 20, "expand": 1 << 10, "projection_dim": 1 << 20, "r": 1 << 16,
+    "max_batch_size": 1 << 24, "num_mel_bins": 1 << 16, "decoder_ffn_dim": 1 << 24, "encoder_ffn_dim": 1 << 24,
 }  # fmt: skip
-_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://|www\.", re.IGNORECASE)
+_UNSET = frozenset({"max_length", "n_inner", "r"})
+"""Sizes that some write as -1 where they mean none."""
+FREE = re.compile(
+    r"records/.*|(bom\.cdx|provenance|manifest|statement|recipe|openness|advisor\w*|yanked)\.json|inputs\.lock|model\.sig"
+)
+"""Records that no loader reads: a release's own, where addresses of sources and licences belong."""
+_CLASS = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_ADDRESS = re.compile(
+    r"(?i)\b(https?|ftps?|file|s3|gs|hf|ssh|git|git\+\w+|ws|wss|ldaps?|rmi|jdbc:\w+|javascript|data)://|^\s*(javascript|file|data:\w+/\w+)[:;,]"
+)
+_IMPORT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*|[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_HARMLESS = re.compile(
+    r"(torch|sentence_transformers\.models|sentence_transformers\.(sparse_encoder|base)[\w.]*|torch\.nn\.[\w.]+)\.\w+"
+)
+_PROGRAM = re.compile(
+    r"__import__|\b(os|subprocess|builtins|sys|shutil|posix|nt)\.\w+\s*\(|\beval\s*\(|\bexec\s*\(|!!python|\$\{[^}]*:|\{\{.*__"
+)
+_NAMES_FILES = re.compile(r"(?i).*(path|file|dir|directory|folder|root)s?")
 _REMEDY = "remove the key; a release must load with the library's own code"
+_VALUE = "replace it by a plain value"
 
 
 def _judge_key(subject: Subject, path: str, key: str, value: Any) -> Iterator[Finding]:
-    if key in CODE_KEYS and value not in (None, False, {}, []):
-        yield subject.finding("json.code", f"{path}: this key makes a loader import or run foreign code", _REMEDY)
-    elif key in CLASS_KEYS and value is not None and not (isinstance(value, str) and _PLAIN.fullmatch(value)):
-        yield subject.finding(
-            "json.code", f"{path}: {str(value)[:80]!r} is not the name of a class of the library", _REMEDY
-        )
-    elif key == "architectures" and any(not isinstance(v, str) or not _PLAIN.fullmatch(v) for v in _list(value)):
-        yield subject.finding("json.code", f"{path}: holds what is not the name of a class of the library", _REMEDY)
-    elif KERNEL_KEYS.fullmatch(key) and any(isinstance(v, str) and re.search(r"[/:@]", v) for v in _leaves(value)):
-        yield subject.finding(
-            "json.code", f"{path}: {str(value)[:80]!r} names a repository whose kernels are downloaded", _REMEDY
-        )
+    code = None
+    named = key in CODE_KEYS or (key.startswith(CODE_PREFIXES) and (key, value) != ("__type", "AddedToken"))
+    if named and value not in (None, False, {}, []):
+        code = "this key makes a loader import or run foreign code"
+    elif CLASS_KEYS.fullmatch(key) and value is not None and not (isinstance(value, str) and _CLASS.fullmatch(value)):
+        code = f"{str(value)[:80]!a} is not the name of a class of the library"
+    elif key == "architectures" and any(not isinstance(v, str) or not _CLASS.fullmatch(v) for v in _list(value)):
+        code = "holds what is not the name of a class of the library"
+    elif KERNEL_KEYS.fullmatch(key) and any(isinstance(v, str) and re.search(r"[/:@\\.]", v) for v in _leaves(value)):
+        code = f"{str(value)[:80]!a} names a repository whose kernels are downloaded"
     elif key == "use_safetensors" and value is False:
-        yield subject.finding("json.code", f"{path}: asks for weights in pickle", _REMEDY)
-    elif key in LIMITS and isinstance(value, int | float) and not isinstance(value, bool):
-        if value < 0 or value > LIMITS[key]:
-            remedy = f"give a number between 0 and {LIMITS[key]}"
-            yield subject.finding("json.limit", f"{path}: {value} would exhaust the memory of whoever loads it", remedy)
-    elif key == "chat_template" and not _harmless(value) and not subject.name.startswith("records/"):
-        # No loader reads records/; there the word names a safety probe.
-        reason = f"{path}: a chat template is a program, and this one is not known"
-        yield subject.finding("json.template", reason, template.REMEDY)
+        code = "asks for weights in pickle"
+    elif IMPORT_KEYS.fullmatch(key) and isinstance(value, str) and _IMPORT.fullmatch(value):
+        code = None if _HARMLESS.fullmatch(value) else f"{value[:80]!r} names something to import"
+    if code:
+        yield subject.finding("json.code", f"{path}: {code}", _REMEDY)
+    elif key in LIMITS and type(value) in (int, float) and not -(key in _UNSET) <= value <= LIMITS[key]:
+        remedy = f"give a number between 0 and {LIMITS[key]}"
+        yield subject.finding("json.limit", f"{path}: {value} would exhaust the memory of whoever loads it", remedy)
 
 
-def _harmless(value: Any) -> bool:
-    """No chat template, or the one that Slipway ships."""
-    return value is None or (isinstance(value, str) and template.known(value.encode("utf-8", "surrogatepass")))
+def _judge_tools(subject: Subject, path: str, key: str, value: Any) -> Iterator[Finding]:
+    if key in OTHER_LOADERS and value and isinstance(value, str | list | dict):
+        yield subject.finding("json.code", f"{path}: this key makes a tool import or run foreign code", _REMEDY)
+
+
+def _judge_value(subject: Subject, path: str, key: str, value: str) -> Iterator[Finding]:
+    """What a value may lead to: an address, a place outside of the release, a program."""
+    if found := _ADDRESS.search(value):
+        yield subject.finding("json.address", f"{path}: holds the address {value[found.start() :][:60]!a}", _VALUE)
+    elif ".." in value.replace("\\", "/").split("/") or re.match(r"[A-Za-z]:\\|\\\\|~/", value):
+        yield subject.finding("json.path", f"{path}: {value[:60]!a} leads out of the release", _VALUE)
+    elif value.startswith("/") and len(value) > 1 and _NAMES_FILES.fullmatch(key) and "name_or_path" not in key:
+        # Trainers leave the place a model was loaded from in name_or_path; no loader opens it.
+        yield subject.finding("json.path", f"{path}: {value[:60]!a} is a place on somebody's machine", _VALUE)
+    elif found := _PROGRAM.search(value):
+        yield subject.finding("json.program", f"{path}: holds a program: {value[found.start() :][:60]!a}", _VALUE)
 
 
 def _list(value: Any) -> list[Any]:
@@ -75,34 +125,66 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _judge_tokenizer(subject: Subject, value: Any) -> Iterator[Finding]:
-    """Rules that change the user's text: a long replacement or an address can put words into a prompt or an answer."""
-    remedy = "train the tokenizer again without this rule"
-    for part in ("normalizer", "pre_tokenizer", "decoder", "post_processor"):
-        for path, key, child in structure.nodes({part: value.get(part)}):
-            if key == "content" and isinstance(child, str) and (len(child) > 3 or _URL.search(child)):
-                yield subject.finding("tokenizer.rewrite", f"{path}: replaces text by {child[:40]!r}", remedy)
-    for index, token in enumerate(_list(value.get("added_tokens"))):
-        content = token.get("content") if isinstance(token, dict) else None
-        if not isinstance(content, str) or _URL.search(content) or len(content) > 128:
-            yield subject.finding(
-                "tokenizer.token", f"added_tokens[{index}]: {str(content)[:40]!r} is not a plain token", remedy
-            )
+def _strings(value: Any) -> Iterator[str]:
+    """Texts in a value and in lists in it; objects in it have members of their own."""
+    waiting = [value]
+    while waiting:
+        here = waiting.pop()
+        if isinstance(here, str):
+            yield here
+        elif isinstance(here, list):
+            waiting += here
+
+
+def _template(subject: Subject, path: str, value: Any) -> Iterator[Finding]:
+    sources, wrong = template.templates(value, path)
+    for reason in wrong:
+        yield subject.finding("json.template", reason, template.REMEDY)
+    for where, source in sources.items():
+        if found := text.odd(source):
+            yield subject.finding("text.control", f"{where}holds {found[0]}", "remove it")
+    yield from template.judge(subject, sources)
 
 
 def check(subject: Subject) -> Iterator[Finding]:
-    """Findings `json.*` and `tokenizer.*`, and secrets in the text."""
+    """Findings `json.*`, `tokenizer.*`, `adapter.*` and `template.*`; secrets and personal data in the text."""
     value, findings = structure.parse(subject)
     yield from findings
     if findings:
         return
-    if not isinstance(value, dict) and subject.name != "special_tokens_map.json":
+    if not isinstance(value, dict) and subject.name not in {"special_tokens_map.json", "modules.json"}:
         yield subject.finding(
             "json.shape", f"holds {type(value).__name__} where an object is expected", "write it again"
         )
         return
-    for path, key, child in structure.nodes(value):
-        yield from _judge_key(subject, path, key, child)
-    if subject.name == "tokenizer.json":
-        yield from _judge_tokenizer(subject, value)
+    if isinstance(value, dict) and tokenizer.is_vocabulary(subject.name, value):
+        yield from tokenizer.check_vocabulary(subject, value)
+        yield from text.secrets(subject, subject.content.decode("utf-8"))
+        return
+    yield from _nodes(subject, value)
+    if isinstance(value, dict) and tokenizer.is_tokenizer(subject.name, value):
+        yield from tokenizer.check(subject, value)
+    if isinstance(value, dict) and (subject.name.startswith("adapter_config") or "peft_type" in value):
+        yield from adapter.check(subject, value)
     yield from text.secrets(subject, subject.content.decode("utf-8"))
+
+
+def _nodes(subject: Subject, value: Any) -> Iterator[Finding]:
+    """What is wrong with single members, at any depth; a tokenizer's vocabulary is words, not settings."""
+    free = FREE.fullmatch(subject.name) is not None
+    model = value.get("model") if isinstance(value, dict) else None
+    words = model if isinstance(model, dict) and tokenizer.is_tokenizer(subject.name, value) else None
+    personal: list[str] = []
+    for path, key, child in structure.nodes(value, skipped=words):
+        yield from _judge_key(subject, path, key, child)
+        if free:
+            continue  # no loader reads it; `chat_template` there names a safety probe
+        yield from _judge_tools(subject, path, key, child)
+        if key == "chat_template":
+            yield from _template(subject, path, child)
+        elif not (words is not None and path.startswith(tokenizer.RULES)):
+            for leaf in _strings(child):
+                personal.append(leaf)
+                yield from _judge_value(subject, path, key, leaf)
+    if personal and words is None:
+        yield from text.personal(subject, "\n".join(personal))

@@ -1,4 +1,7 @@
-"""Structure of safetensors files, read from the header alone: no tensor is loaded, no library that could is imported.
+"""Structure of safetensors files, read from the header alone; then the numbers and shapes of what the header lists.
+
+No library that loads tensors is imported. Numbers are judged only where the structure holds (`slipway.scan.values`,
+`slipway.scan.shapes`): before, nobody knows which bytes are whose.
 
 Format: 8 bytes little-endian length, a JSON header of that length, then the tensors' bytes without gap,
 overlap or tail (https://github.com/huggingface/safetensors#format).
@@ -10,17 +13,21 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
+from slipway import patterns
 from slipway.records import Finding
-from slipway.scan import structure, text
+from slipway.scan import shapes, structure, text, values
 from slipway.scan.subject import Subject
+from slipway.scan.values import Tensor
 
 HEADER_LIMIT = 25 << 20
 """Largest header, in bytes; a header of a thousand tensors has about 100 kB."""
 BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
     "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "C64": 64, "F64": 64,
-    "I64": 64, "U64": 64,
+    "I64": 64, "U64": 64, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
 }  # fmt: skip
+PERSONAL = ("email", "card", "iban", "ssn")
+"""Personal data that metadata may not hold."""
 _NAME = re.compile(r"[A-Za-z0-9_.\-/]{1,512}")
 _REMEDY = "save the weights again with safetensors"
 
@@ -67,18 +74,22 @@ def _judge_metadata(subject: Subject, metadata: Any) -> Iterator[Finding]:
         return
     for key, value in metadata.items():
         yield from text.secrets(subject, f'{key} = "{value}"')
+        if found := patterns.find(value, PERSONAL):
+            reason = f"{key[:40]!r} holds personal data ({found[0].kind}: {value[found[0].start :][:4]}…)"
+            yield subject.finding("safetensors.personal", reason, "remove it from the metadata")
         if any(not (c.isprintable() or c in "\n\t") for c in key + value):
             yield subject.finding(
                 "safetensors.metadata", f"{key[:40]!r} holds control or direction characters", _REMEDY
             )
 
 
-def _judge_header(subject: Subject, header: Any, start: int) -> Iterator[Finding]:
+def _judge_header(subject: Subject, header: Any, start: int, tensors: list[Tensor]) -> Iterator[Finding]:
+    """Findings of the header; what it lists is appended to `tensors`."""
     if not isinstance(header, dict):
         yield subject.finding("safetensors.header", "the header is not an object", _REMEDY, 8)
         return
     yield from _judge_metadata(subject, header.get("__metadata__", {}))
-    spans = []
+    spans: list[tuple[int, int, str]] = []
     for name, entry in header.items():
         if name == "__metadata__":
             continue
@@ -89,6 +100,7 @@ def _judge_header(subject: Subject, header: Any, start: int) -> Iterator[Finding
         yield from findings
         if span:
             spans.append((*span, name))
+            tensors.append(Tensor(name, entry["dtype"], tuple(entry["shape"]), start + span[0], start + span[1]))
         if findings:
             return
     if not spans:
@@ -97,8 +109,8 @@ def _judge_header(subject: Subject, header: Any, start: int) -> Iterator[Finding
     yield from _judge_spans(subject, spans, start)
 
 
-def check(subject: Subject) -> Iterator[Finding]:
-    """Findings `safetensors.*`: size, header, duplicate, dtype, bounds, span, overlap, hole, tail, name, metadata."""
+def _structure(subject: Subject, tensors: list[Tensor]) -> Iterator[Finding]:
+    """Findings of size and header; what a sound header lists is appended to `tensors`."""
     head = subject.read(9)
     if len(head) < 9:
         yield subject.finding("safetensors.size", f"has {len(head)} bytes, less than any header", _REMEDY)
@@ -118,7 +130,22 @@ def check(subject: Subject) -> Iterator[Finding]:
     header, findings = structure.parse(part, "safetensors")
     yield from findings
     if not findings:
-        yield from _judge_header(subject, header, 8 + length)
+        yield from _judge_header(subject, header, 8 + length, tensors)
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """Findings `safetensors.*`; if there is none, `weights.*`.
+
+    Of the structure: size, header, duplicate, dtype, bounds, span, overlap, hole, tail, name, metadata, personal.
+    """
+    tensors: list[Tensor] = []
+    sound = True
+    for finding in _structure(subject, tensors):
+        sound = False
+        yield finding
+    if sound:
+        yield from values.check(subject, tensors)
+        yield from shapes.check(subject, tensors)
 
 
 def check_index(subject: Subject) -> Iterator[Finding]:
@@ -138,3 +165,23 @@ def check_index(subject: Subject) -> Iterator[Finding]:
     for name in sorted(subject.siblings - set(shards.values())):
         if name.endswith(".safetensors"):
             yield subject.finding("index.shard", f"does not name {name}, which would be published unused", _REMEDY)
+    yield from _judge_map(subject, shards)
+
+
+def _judge_map(subject: Subject, shards: dict[str, str]) -> Iterator[Finding]:
+    """Every shard holds exactly the tensors that the index says; a shard that is not sound has findings of its own."""
+    for name in sorted(set(shards.values())):
+        if name not in subject.siblings or "/" in name or not name.endswith(".safetensors"):
+            continue
+        path = subject.path.with_name(name)
+        if not path.is_file() or path.is_symlink():
+            continue
+        tensors: list[Tensor] = []
+        if any(_structure(Subject(path, name, path.stat().st_size), tensors)):
+            continue
+        held = {tensor.name for tensor in tensors}
+        named = {key for key, shard in shards.items() if shard == name}
+        if wrong := sorted(held ^ named):
+            words = "does not hold" if wrong[0] in named else "holds unnamed"
+            reason = f"{len(wrong)} tensors differ: {name} {words} {wrong[0][:80]!r}"
+            yield subject.finding("index.tensor", reason, _REMEDY)

@@ -1,6 +1,7 @@
 """Strict reading of JSON: what a lenient parser would quietly accept is a finding here."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,24 +32,18 @@ def _constant(name: str) -> None:
     raise ConstantError(f"{name} is not JSON")
 
 
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+_OTHER = re.compile(r"[^\[\]{}]+")
+
+
 def depth(text: str) -> int:
     """Deepest nesting of objects and arrays, counted without recursion."""
     deepest = level = 0
-    inside = escaped = False
-    for character in text:
-        if inside:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                inside = False
-        elif character == '"':
-            inside = True
-        elif character in "[{":
+    for character in _OTHER.sub("", _STRING.sub("", text)):
+        if character in "[{":
             level += 1
             deepest = max(deepest, level)
-        elif character in "]}":
+        else:
             level -= 1
     return deepest
 
@@ -107,11 +102,13 @@ def parse(subject: Subject, rule: str = "json", limit: int = TEXT_LIMIT) -> tupl
         return None, [subject.finding(f"{rule}.{fault.what}", fault.reason, remedy, fault.offset)]
 
 
-def nodes(value: Any, where: str = "") -> Iterator[tuple[str, str, Any]]:
-    """(dotted path, key, value) of every member of every object in `value`, at any depth."""
+def nodes(value: Any, where: str = "", skipped: Any = None) -> Iterator[tuple[str, str, Any]]:
+    """(dotted path, key, value) of every member of every object in `value`, at any depth, but not in `skipped`."""
     waiting = [(where, value)]
     while waiting:
         path, here = waiting.pop()
+        if here is skipped and here is not None:
+            continue
         if isinstance(here, dict):
             for key, child in here.items():
                 below = f"{path}.{key}" if path else key

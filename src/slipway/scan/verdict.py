@@ -10,21 +10,38 @@ from pathlib import Path
 from slipway.errors import UserError
 from slipway.files import sha256_file
 from slipway.records import Finding, ScanReport
-from slipway.scan import containers, files, items, json, safetensors, structure, template, text
+from slipway.scan import (
+    card,
+    containers,
+    files,
+    html,
+    images,
+    items,
+    json,
+    pieces,
+    safetensors,
+    structure,
+    template,
+    text,
+)
 from slipway.scan.subject import Checker, Subject
 
 CHECKERS: Mapping[str, tuple[Checker, ...]] = {
     "json": (containers.check, json.check),
     "index": (containers.check, safetensors.check_index, json.check),
-    "safetensors": (containers.check, safetensors.check),
-    "card": (containers.check, text.check_card),
-    "html": (containers.check, text.check_html),
+    "safetensors": (containers.check, files.check_holes, safetensors.check),
+    "card": (containers.check, card.check),
+    "html": (containers.check, html.check),
     "items": (items.check,),
-    "template": (containers.check, template.check, text.check),
+    "template": (containers.check, template.check),
+    "pieces": (containers.check, pieces.check),
+    "image": (containers.check, images.check),
     "text": (containers.check, text.check),
 }
 MANIFEST = "manifest.json"
-ONLY_RELEASED = {"template.unknown", "json.template"}
+OUTSIDE = {MANIFEST, "statement.json", "LEDGER.md", "GATE.html", "model.sig", "yanked.json"}
+"""What lies beside a bundle and is not in its manifest."""
+ONLY_RELEASED = {f"template.{rule}" for rule in ("content", "addition", "rewrite", "name", "call", "filter", "syntax")}
 """Rules for what is published: a base's own template is rendered in a sandbox, by `slipway.chat` alone, and judged
 again by the release's scan."""
 
@@ -52,8 +69,7 @@ def _judge_manifest(root: Path, regular: Mapping[str, int], digest: str) -> list
     listed = value.get("files") if isinstance(value, dict) else None
     if findings or not isinstance(listed, dict):
         return [subject.finding("bundle.manifest", "is not a manifest", "rebuild the bundle")]
-    outside = {MANIFEST, "statement.json", "LEDGER.md", "GATE.html", "model.sig"}
-    wrong = sorted((set(listed) ^ set(regular)) - outside)
+    wrong = sorted((set(listed) ^ set(regular)) - OUTSIDE)
     wrong += sorted(
         n for n in set(listed) & set(regular) if not isinstance(listed[n], dict) or listed[n].get("bytes") != regular[n]
     )

@@ -47,13 +47,28 @@ class Scan(Settings):
     """Larger files are refused."""
 
 
+class Approver(Settings):
+    """One of those who may approve."""
+
+    key: str
+    """Path of the public key (PEM), relative to the project."""
+    identity: str | None = None
+    """E-mail address that this person commits with; without one the approver's name stands for it."""
+
+
 class Approval(Settings):
     """Who must agree before anything is signed."""
 
     required: Annotated[int, Field(ge=0)] = 0
-    """Approvers needed; 0 means that nobody approves, and the card says so."""
-    approvers: dict[str, str] = {}
-    """Name to path of the approver's public key (PEM)."""
+    """Approvers needed; 0 means that nobody approves, and the card says so. From 2 on a run's author is not counted."""
+    approvers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]*$")], str | Approver] = {}
+    """Name to path of the approver's public key (PEM), or to key and identity."""
+
+    def people(self) -> dict[str, Approver]:
+        """Everybody who may approve, by name."""
+        return {
+            name: Approver(key=listed) if isinstance(listed, str) else listed for name, listed in self.approvers.items()
+        }
 
 
 class Audit(Settings):

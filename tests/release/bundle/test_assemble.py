@@ -19,7 +19,7 @@ def test_layout(built):
     expected = {
         "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors",
         "README.md", "LICENSE", "DATA.md", "bom.cdx.json", "provenance.json", "report.html", "recipe.json",
-        "inputs.lock", "manifest.json", "records/evaluate_items.parquet",
+        "inputs.lock", "openness.json", "manifest.json", "records/evaluate_items.parquet",
         *(f"records/{s}.json" for s in ("acquire", "validate", "prepare", "tokenize", "train", "evaluate", "safety")),
     }  # fmt: skip
     assert set(digests(built, built)) == expected

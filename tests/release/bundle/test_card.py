@@ -160,8 +160,67 @@ def test_what_was_not_run_is_in_plain_sight(built):
     assert "| chat template | **not applicable** |" in (built / "README.md").read_text()
 
 
-def test_card_says_that_nobody_approved(built):
-    assert "Nobody approved this release" in (built / "README.md").read_text()
+def test_card_says_that_nobody_approved_before_anything_else(built):
+    head, approval = (built / "README.md").read_text().split("## What it is")
+    assert head.index("Nobody approved this release") < head.index("**Intended use.**")
+    assert "Nobody approved this release" in approval
+
+
+def subcard(text, title):
+    """Field to answer of one of the card's subcards."""
+    rows = text.split(f"### {title}\n")[1].split("\n#")[0].splitlines()
+    return dict(row.strip("| ").split(" | ", 1) for row in rows if row.startswith("| ") and "field" not in row)
+
+
+def test_subcards_answer_from_the_records_or_say_that_nothing_is_known(built):
+    text = (built / "README.md").read_text()
+    bias, how = subcard(text, "Bias"), subcard(text, "Explainability")
+    privacy, safety = subcard(text, "Privacy"), subcard(text, "Safety and security")
+    assert bias["Measured"] == "**not run**: the battery held no probe of this"
+    assert bias["Languages of the raw data"] == "en 95.2 %, unknown 4.8 %"
+    assert bias["Measures taken to mitigate against unwanted bias"].startswith("none on record")
+    assert how["Model type"] == "llama, 1 layers, width 16"
+    assert how["Performance metrics"].startswith("bits per byte; continuation in share right")
+    assert "expected calibration error 0.08120" in how["Whether it is as often right as it is sure"]
+    assert how["Verified to have met prescribed quality standards"] == "GO on its own reports, 3 lines"
+    exposure = privacy["Generatable or reverse engineerable personal data: canary exposure"]
+    assert exposure == "exposure 1: 1.500, 95 % interval 0.2000 to 2.900, n = 3"
+    assert "replaced: email 3" in privacy["Personal data used to create this model"]
+    assert safety["Measured: toxicity"] == "**not run**: no labelled set ships with Slipway"
+    assert safety["Measured: chat template"] == "not applicable: the tokenizer has no chat template"
+    assert "None" not in {**bias, **how, **privacy, **safety}.values()
+
+
+def test_every_probe_stands_in_exactly_one_subcard(project, default_recipe):
+    def probes(result):
+        for name in ("bias_pairs", "crows_pairs", "pii_samples", "membership_inference", "poisoning_trigger", "garak"):
+            found = {"name": name, "status": "not run", "reason": f"because of {name}", "measures": {}, "details": {}}
+            result["probes"][name] = found
+
+    edit(project, "safety", probes)
+    assemble(project, default_recipe)
+    text = (project / "bundle/README.md").read_text()
+    told = {title: subcard(text, title) for title in ("Bias", "Privacy", "Safety and security")}
+    for title, names in {
+        "Bias": ("bias_pairs", "crows_pairs"),
+        "Privacy": ("pii_samples", "membership_inference"),
+        "Safety and security": ("poisoning_trigger", "garak"),
+    }.items():
+        for name in names:
+            assert [where for where, rows in told.items() if f"**not run**: because of {name}" in rows.values()] == [
+                title
+            ]
+
+
+def test_subcards_name_the_contact_and_how_illegal_content_was_kept_out(project, default_values):
+    values = copy.deepcopy(default_values)
+    values["bundle"] |= {"contact": "the issue tracker", "illegal_content": "a list of hashes"}
+    assemble(project, recipe.parse(values))
+    text = (project / "bundle/README.md").read_text()
+    assert subcard(text, "Privacy")["Mechanism to honor data subject rights of access or deletion"] == (
+        "the issue tracker"
+    )
+    assert "a list of hashes" in subcard(text, "Safety and security").values()
 
 
 def test_card_names_the_approvers_that_are_asked(project, default_values):

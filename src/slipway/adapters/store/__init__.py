@@ -21,7 +21,7 @@ __all__ = ["LocalStore", "S3Store", "open_store"]
 def open_store(url: str | None = None, root: str | Path = ".") -> LocalStore | S3Store:
     """The store at `url`: `s3://bucket/prefix`, or a directory (relative to `root`, made on the first write).
 
-    Without `url`: `SLIPWAY_STORE`, else `.slipway/store`.
+    Without `url`: `SLIPWAY_STORE`, else `.slipway/store`. Interrupted uploads are remembered in `.slipway/uploads`.
 
     Raises:
         UserError: for a URL of another kind, or without a bucket.
@@ -31,7 +31,7 @@ def open_store(url: str | None = None, root: str | Path = ".") -> LocalStore | S
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not bucket:
             raise UserError(f"{url} names no bucket; write s3://bucket/prefix")
-        return S3Store(bucket, prefix.strip("/"))
+        return S3Store(bucket, prefix.strip("/"), journal=Path(root, ".slipway", "uploads").absolute())
     if "://" in url:
         raise UserError(f"{url} is no store Slipway knows; use s3://bucket/prefix or a directory (SLIPWAY_STORE)")
     return LocalStore(Path(root) / url)

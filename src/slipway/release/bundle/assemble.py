@@ -13,9 +13,14 @@ from slipway.errors import Refusal, UserError
 from slipway.files import BLOCK, sha256_file, weights_of, write_atomic
 from slipway.recipe import Recipe
 from slipway.records import BundleReport
-from slipway.release.bundle import bom, card, data_card, licence, manifest, provenance, report
+from slipway.release.bundle import bom, card, data_card, licence, manifest, openness, provenance, report
 from slipway.release.bundle.material import Material, load
 
+WRITTEN = (
+    *("README.md", "DATA.md", "LICENSE", "bom.cdx.json", "provenance.json", "report.html", "recipe.json"),
+    *("inputs.lock", openness.NAME),
+)
+"""Files that are written here, besides the records."""
 SOURCES = {"models/trained": "train", "models/tokenizer": "tokenize"}
 
 
@@ -87,6 +92,26 @@ def _check_same_weights(material: Material, actual: str) -> None:
             )
 
 
+def _documents(material: Material, copied: dict[str, str], licence_text: str) -> dict[str, str]:
+    """Path in the bundle -> text of everything that is written, and not copied."""
+    files = {*copied, *WRITTEN, *(f"records/{stage}.json" for stage in material.records), f"records/{items.NAME}"}
+    found = openness.openness(material, files)
+    texts = {
+        "README.md": card.render(material, found),
+        "DATA.md": data_card.render(material),
+        "LICENSE": licence_text,
+        "bom.cdx.json": bom.render(material, copied, found),
+        "provenance.json": provenance.render(material, copied),
+        "report.html": report.render(material, found),
+        "recipe.json": provenance.recipe_json(material.recipe),
+        "inputs.lock": (material.root / "inputs.lock").read_text("utf-8"),
+        openness.NAME: found.to_json(),
+    }
+    if texts.keys() != set(WRITTEN):
+        raise RuntimeError(f"openness was judged of {sorted(WRITTEN)}, but {sorted(texts)} are written")
+    return texts | {f"records/{stage}.json": record.to_json() for stage, record in material.records.items()}
+
+
 def assemble(root: str | Path, recipe: Recipe, out: str | Path | None = None) -> BundleReport:
     """Build `root`/bundle anew from the recipe, the records and the trained model.
 
@@ -110,17 +135,7 @@ def assemble(root: str | Path, recipe: Recipe, out: str | Path | None = None) ->
     _check_same_weights(material, weights_of(copied))
     made = material.tokenize
     check_tokenizer(out, made.tokenizer_sha256, made.chat_template_sha256)
-    documents = {
-        "README.md": card.render(material),
-        "DATA.md": data_card.render(material),
-        "LICENSE": licence_text,
-        "bom.cdx.json": bom.render(material, weights_of(copied)),
-        "provenance.json": provenance.render(material, copied),
-        "report.html": report.render(material),
-        "recipe.json": provenance.recipe_json(material.recipe),
-        "inputs.lock": (root / "inputs.lock").read_text("utf-8"),
-    }
-    documents |= {f"records/{stage}.json": record.to_json() for stage, record in material.records.items()}
+    documents = _documents(material, copied, licence_text)
     if clash := sorted({*documents, f"records/{items.NAME}"} & copied.keys()):
         raise UserError(f"{clash[0]}: the model holds a file of this name, which the release writes itself; remove it")
     for name, text in documents.items():

@@ -5,81 +5,20 @@ both would differ between two builds of the same bytes. "No licence stated" is l
 """
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from slipway import __version__
 from slipway.errors import Refusal
-from slipway.records import Measure, SourceRecord
+from slipway.records import Measure, OpennessReport
+from slipway.release.bundle import bom_components as parts
 from slipway.release.bundle.limits import limits
 from slipway.release.bundle.material import Material
-from slipway.release.bundle.packages import Package, runtime
+from slipway.release.bundle.packages import runtime
 from slipway.release.bundle.results import tasks
 
-if TYPE_CHECKING:
-    from cyclonedx.model.component import Component
-    from cyclonedx.model.license import License
-
-MODEL = "model"
 APPROACHES = {"pretrain": "self-supervised", "distill": "self-supervised"}
 """Objectives that learn from plain text; the others learn from answers that people or models gave."""
-
-
-def _licences(expression: str | None, words: str | None = None) -> "list[License]":
-    from cyclonedx.contrib.license.factories import LicenseFactory
-    from cyclonedx.model.license import DisjunctiveLicense
-
-    if expression:
-        return [LicenseFactory().make_from_string(expression)]
-    return [DisjunctiveLicense(name=words)] if words else []
-
-
-def _component(kind: str, name: str, **fields: Any) -> "Component":
-    from cyclonedx.model import HashAlgorithm, HashType, Property
-    from cyclonedx.model.component import Component, ComponentType
-
-    digest, notes = fields.pop("digest", None), fields.pop("notes", {})
-    return Component(
-        type=ComponentType(kind),
-        name=name,
-        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)] if digest else [],
-        properties=[Property(name=f"slipway:{key}", value=value) for key, value in sorted(notes.items())],
-        **fields,
-    )
-
-
-def _data(source: SourceRecord) -> "Component":
-    notes = {
-        "documents": str(source.documents),
-        "files": str(source.files),
-        "kind": source.kind,
-        "licence_evidence": source.licence_evidence,
-        "location": source.location,
-        "digest_of": "sorted lines `<sha256>  <path>`",
-    }
-    return _component(
-        "data",
-        source.source,
-        version=source.version,
-        bom_ref=f"data:{source.source}",
-        digest=source.digest,
-        licenses=_licences(source.licence),
-        notes=notes,
-    )
-
-
-def _library(package: Package) -> "Component":
-    from packageurl import PackageURL
-
-    purl = PackageURL("pypi", None, package.name, package.version)
-    return _component(
-        "library",
-        package.name,
-        version=package.version,
-        bom_ref=purl.to_string(),
-        purl=purl,
-        licenses=_licences(package.licence, package.licence_words),
-        notes={"pinned": "true" if package.pinned else "false"},
-    )
 
 
 def _metric(kind: str, name: str, measure: Measure) -> dict[str, Any]:
@@ -136,33 +75,54 @@ def validate(text: str) -> None:
         raise Refusal(f"bom.cdx.json does not keep the schema of CycloneDX 1.6: {str(fault.data)[:400]}")
 
 
-def render(material: Material, weights_sha256: str) -> str:
-    """The text of bom.cdx.json, for weights with this digest; raises UserError as `packages.runtime`."""
+def _described(material: Material) -> dict[str, list[dict[str, Any]]]:
+    """The `data` of the schema, which the library has no class for: `bom-ref` of a data component to what it holds."""
+    found = material.acquire
+    rows = [(f"data:{one.source}", one.source, one.location) for one in found.sources]
+    rows += [(f"task:{one.name}", one.name, one.location) for one in found.tasks]
+    return {
+        ref: [{"type": "dataset", "name": name, "contents": {"properties": [_property("location", location)]}}]
+        for ref, name, location in rows
+    }
+
+
+def _property(name: str, value: str) -> dict[str, str]:
+    return {"name": f"slipway:{name}", "value": value}
+
+
+def render(material: Material, files: Mapping[str, str], openness: OpennessReport) -> str:
+    """The text of bom.cdx.json.
+
+    Args:
+        material: recipe and records.
+        files: of the model, path to sha256.
+        openness: of the bundle.
+
+    Raises:
+        Refusal: if it does not keep the schema.
+        UserError: as `packages.runtime`.
+    """
     from cyclonedx.model.bom import Bom
-    from cyclonedx.model.component import Component
     from cyclonedx.output.json import JsonV1Dot6
 
-    recipe = material.recipe
-    model = _component(
-        "machine-learning-model",
-        recipe.name,
-        bom_ref=MODEL,
-        description=recipe.bundle.summary,
-        digest=weights_sha256,
-        licenses=_licences(recipe.bundle.licence),
-        notes={"parameters": str(material.train.parameters), "weights": "model.safetensors"},
-    )
-    data = [_data(source) for source in material.acquire.sources]
-    libraries = [_library(package) for package in runtime(material.root / "constraints.txt")]
-    bom = Bom(components=[*data, *libraries])
+    found = material.acquire
+    model = parts.model(material, files, openness)
+    data = [*map(parts.source, found.sources), *map(parts.task, found.tasks)]
+    origins = [parts.origin(found.base, "base")] if found.base else []
+    origins += [parts.origin(found.teacher, "teacher")] if found.teacher else []
+    libraries = [parts.library(package) for package in runtime(material.root / "constraints.txt")]
+    bom = Bom(components=[*data, *origins, *libraries])
     bom.metadata.component = model
-    builder: Component = _component("application", "slipway", version=__version__, bom_ref="slipway")
-    bom.metadata.tools.components.add(builder)
-    bom.register_dependency(model, [*data, *libraries])
+    bom.metadata.tools.components.add(parts.component("application", "slipway", version=__version__, bom_ref="slipway"))
+    bom.register_dependency(model, [*data, *origins, *libraries])
     document = json.loads(JsonV1Dot6(bom).output_as_string())
     document.pop("serialNumber", None)
     document["metadata"].pop("timestamp", None)
     document["metadata"]["component"]["modelCard"] = _model_card(material)
+    described = _described(material)
+    for one in document["components"]:
+        if one["bom-ref"] in described:
+            one["data"] = described[one["bom-ref"]]
     text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     validate(text)
     return text

@@ -8,8 +8,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from slipway.page import visible
-from slipway.records import PrepareReport, TaskReport, ValidateReport
-from slipway.release.bundle import licence, training
+from slipway.records import OpennessReport, PrepareReport, TaskReport, ValidateReport
+from slipway.release.bundle import licence, subcards, training
 from slipway.release.bundle.claims import lines
 from slipway.release.bundle.limits import limits
 from slipway.release.bundle.material import Material
@@ -102,8 +102,8 @@ def residual(prepare: PrepareReport) -> str:
     return ", ".join(f"{name} {share(part)}" for name, part in found) or "not measured"
 
 
-def render(material: Material) -> str:
-    """The text of README.md."""
+def render(material: Material, openness: OpennessReport) -> str:
+    """The text of README.md; `openness` is that of the bundle it lies in."""
     return markdown(
         "card.md.j2",
         metadata=_metadata(material),
@@ -123,4 +123,6 @@ def render(material: Material) -> str:
         parameters=training.parameters(material),
         training=training.rows(material),
         compute=training.compute(material),
+        openness=openness,
+        subcards=subcards.subcards(material),
     )

@@ -44,6 +44,11 @@ def share(value: float | None) -> str:
     return f"{100 * value:.1f} %".replace(".0 %", " %")
 
 
+def many(count: int, word: str) -> str:
+    """A number of things: `1 source`, `2 sources`."""
+    return f"{number(count)} {word}{'' if count == 1 else 's'}"
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(  # noqa: S701  Markdown, not HTML: `cell` does the escaping

@@ -11,8 +11,8 @@ from markupsafe import Markup, escape
 
 from slipway import page
 from slipway.page import Section, digest, mark, table
-from slipway.records import GateLine, Verdict
-from slipway.release.bundle import training
+from slipway.records import GateLine, OpennessReport, Verdict
+from slipway.release.bundle import report_openness, training
 from slipway.release.bundle.claims import lines
 from slipway.release.bundle.material import Material, Point
 from slipway.release.bundle.render import unbroken
@@ -174,11 +174,12 @@ def _first(outputs: dict[str, str]) -> str:
     return outputs[min(outputs)] if outputs else "none"
 
 
-def render(material: Material) -> str:
-    """The text of report.html."""
+def render(material: Material, openness: OpennessReport) -> str:
+    """The text of report.html; `openness` is that of the bundle it lies in."""
     parts = (
         *(_verdict, _claims, _training, evaluation, calibration, worst),
-        *(safety, _samples, data, _provenance),
+        *(safety, _samples, data),
     )
     about = material.recipe.bundle
-    return page.render(about.title, about.summary, [part(material) for part in parts])
+    sections = [*(part(material) for part in parts), report_openness.section(openness), _provenance(material)]
+    return page.render(about.title, about.summary, sections)

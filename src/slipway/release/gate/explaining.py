@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterable
 
 from slipway.records import GateLine, GateVerdict
+from slipway.release.gate import auditing
 
 WIDTH = 110
 TIERS = ("built-in", "critical", "supporting", "advisory")
@@ -23,6 +24,8 @@ def explain(verdict: GateVerdict) -> str:
         f"gate: {verdict.verdict} for bundle {verdict.bundle_digest[:12]} ({_meaning(verdict)})",
         f"champion: {verdict.champion or _stand_in(verdict)}",
     ]
+    if warning := auditing.warning(verdict.audit):
+        head += _wrapped(warning, "", 0)
     if waived := [line for line in verdict.lines if line.waived_by]:
         head.append(f"waived: {', '.join(line.id for line in waived)}")
     return "\n".join([*head, *(row for tier in TIERS for row in _tier(tier, verdict.lines))])

@@ -11,9 +11,18 @@ from pydantic import ValidationError
 from slipway import items
 from slipway.errors import UserError
 from slipway.recipe import Recipe
-from slipway.records import REPORTS, EvaluateReport, GateLine, GateVerdict, ScanReport, Verdict, read_record
+from slipway.records import (
+    REPORTS,
+    AuditReport,
+    EvaluateReport,
+    GateLine,
+    GateVerdict,
+    ScanReport,
+    Verdict,
+    read_record,
+)
 from slipway.release.bundle import manifest
-from slipway.release.gate import built_in, checks, comparing, waivers
+from slipway.release.gate import auditing, built_in, checks, comparing, waivers
 from slipway.release.gate.champion import Champion, read_table
 from slipway.release.gate.stand_in import WORDS
 
@@ -46,6 +55,7 @@ def judge(
     *,
     today: date,
     registered: str | None = None,
+    audit: AuditReport | None = None,
 ) -> GateVerdict:
     """Judge the bundle in `root` by the recipe's policy and by what is asked of every bundle.
 
@@ -57,6 +67,7 @@ def judge(
         today: in UTC; waivers expire.
         registered: digest of the bundle that the registry calls released on this channel, if it is asked and names
             one. Another one than the champion's makes two champions, and then nothing is compared.
+        audit: of the bundle's bill of materials, made today; without one the line says that there was none.
 
     Raises:
         UserError: if there is no bundle. Everything else that is wrong is a line of the verdict.
@@ -66,7 +77,8 @@ def judge(
     results, faults = _results(root / "reports")
     found += checks.lines(gate.checks, results, faults)
     found += comparing.lines(gate, _measured(root, results, faults, digest), champion, registered, seed=recipe.seed)
-    found = waivers.apply(_distinct(found), gate.waivers, today)
+    found += auditing.lines(audit, gate.waivers, required=recipe.release.audit.required)
+    found = waivers.apply(_distinct(found), gate.waivers, today, unknown=auditing.unknown(audit))
     against = [one for one in gate.comparisons if one.against == "champion"]
     return GateVerdict(
         bundle_digest=digest,
@@ -74,6 +86,7 @@ def judge(
         champion=champion.release if champion else None,
         stand_in=WORDS[gate.first_release] if champion is None and registered is None and against else None,
         lines=tuple(found),
+        audit=audit,
     )
 
 

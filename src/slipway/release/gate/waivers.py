@@ -14,15 +14,25 @@ from slipway.settings import Waiver
 ID = "waivers"
 
 
-def apply(lines: Sequence[GateLine], waivers: Sequence[Waiver], today: date) -> list[GateLine]:
+def apply(
+    lines: Sequence[GateLine], waivers: Sequence[Waiver], today: date, *, unknown: str | None = None
+) -> list[GateLine]:
     """The lines with waivers in force noted on them, and a built-in line about the waivers if there are any.
 
-    `today` is the day in UTC; a waiver holds up to and including its last day.
+    Args:
+        lines: of the verdict.
+        waivers: as the recipe states them.
+        today: in UTC; a waiver holds up to and including its last day.
+        unknown: how the ids of lines begin that could not be made today; a waiver for one of them is no fault.
     """
     if not waivers:
         return list(lines)
     noted = [_noted(line, [one for one in waivers if one.line == line.id], today) for line in lines]
-    return [_line(noted, waivers, today), *noted]
+    return [_line(noted, [one for one in waivers if not _open(one, unknown)], waivers, today), *noted]
+
+
+def _open(waiver: Waiver, unknown: str | None) -> bool:
+    return unknown is not None and waiver.line.startswith(unknown)
 
 
 def _noted(line: GateLine, waivers: Sequence[Waiver], today: date) -> GateLine:
@@ -38,9 +48,9 @@ def _noted(line: GateLine, waivers: Sequence[Waiver], today: date) -> GateLine:
     return line
 
 
-def _line(lines: Sequence[GateLine], waivers: Sequence[Waiver], today: date) -> GateLine:
+def _line(lines: Sequence[GateLine], judged: Sequence[Waiver], waivers: Sequence[Waiver], today: date) -> GateLine:
     tiers = {line.id: line.tier for line in lines}
-    faults = [fault for waiver in waivers if (fault := _fault(waiver, tiers))]
+    faults = [fault for waiver in judged if (fault := _fault(waiver, tiers))]
     waived = {line.id for line in lines if line.waived_by}
     expired = sum(date.fromisoformat(waiver.expires) < today for waiver in waivers)
     words = f"{len(waivers)} stated, {len(waived)} lines waived, {expired} expired"

@@ -1,0 +1,187 @@
+"""Withdrawing a release: tombstone, then every channel pointer, then the advisory; safe to interrupt and to repeat.
+
+The tombstone comes first, in one create-only write: from then on whoever verifies the release refuses it, wherever the
+channels point. Then every channel learns that the version is withdrawn, and one that named it goes back to the last
+version it named that still stands. A run that was killed in between leaves readers refusing, never using; the next run
+finishes it. Nothing is deleted.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from slipway.errors import Refusal, UserError
+from slipway.records import Record
+from slipway.release import advisory, tombstone, verify
+from slipway.release.claim import Claim, Store, claims
+from slipway.release.fallback import plan, stands
+from slipway.release.keys import public_of
+from slipway.release.pointer import channels, release_prefix, take_back
+from slipway.release.reader import Reader
+from slipway.release.tombstone import Severity, Yanked
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
+
+
+class Cause(NamedTuple):
+    """Why a release is withdrawn."""
+
+    reason: str
+    """For those who use it, in a sentence or two."""
+    severity: Severity | None = None
+    advisory: str | None = None
+    """What else describes the fault: a URL or an id."""
+
+
+class Moved(Record):
+    """What became of a channel."""
+
+    channel: str
+    before: str | None
+    """Version that it named."""
+    after: str | None
+    serial: int
+
+
+class Withdrawal(Record):
+    """What a withdrawal did, or found done already."""
+
+    yanked: Yanked
+    new: bool
+    """Whether this call wrote the tombstone; else it finished, or repeated, an earlier one."""
+    channels: tuple[Moved, ...]
+    advisory: str | None
+    """Key of the advisory; None if it could not be written."""
+    unlike: tuple[str, ...]
+    """What did not go as it should; empty if all is done."""
+    seconds: float
+    """Until no channel named the version any more."""
+
+
+def yank(
+    store: Store,
+    name: str,
+    version: str,
+    signer: "Signer",
+    *,
+    cause: Cause,
+    preferred: str,
+    expires_days: int,
+    note: Callable[[str], None] = lambda _: None,
+) -> Withdrawal:
+    """Withdraw a release, or finish withdrawing it.
+
+    Args:
+        store: where it lies.
+        name: of the release.
+        version: to be withdrawn.
+        signer: of the publisher.
+        cause: why.
+        preferred: as of `plan`.
+        expires_days: how long the channels' new pointers are good for.
+        note: told of each thing done.
+
+    Raises:
+        UserError: if there is no such release, or no reason is given.
+    """
+    if not cause.reason.strip():
+        raise UserError("--reason is empty; say to those who use the release what is wrong and what they should do")
+    began, public = time.monotonic(), public_of(signer)
+    ahead = plan(store, name, version, public, preferred)
+    yanked = Yanked(
+        name=name,
+        version=version,
+        manifest_sha256=ahead.claim.manifest_sha256,
+        reason=cause.reason.strip(),
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        replaced_by=ahead.replaced_by,
+        severity=cause.severity,
+        advisory=cause.advisory,
+    )
+    faults: list[str] = []
+    yanked, new = _bury(store, yanked, signer, faults)
+    note(f"tombstone  {store.url}/{tombstone.key_of(release_prefix(name, version))}{'' if new else ' (there already)'}")
+    moved = _move_all(store, yanked, signer, expires_days=expires_days, faults=faults, note=note)
+    seconds = time.monotonic() - began
+    try:
+        written = advisory.write(store, yanked, signer)
+        note(f"advisory   {store.url}/{written}")
+    except Refusal as fault:
+        written = None
+        faults.append(str(fault))
+    return Withdrawal(
+        yanked=yanked,
+        new=new,
+        channels=tuple(moved.values()),
+        advisory=written,
+        unlike=tuple(dict.fromkeys(faults)),
+        seconds=round(seconds, 2),
+    )
+
+
+def _bury(store: Store, yanked: Yanked, signer: "Signer", faults: list[str]) -> tuple[Yanked, bool]:
+    """Write the tombstone, or take the one that lies there; whether it was written now."""
+    prefix = release_prefix(yanked.name, yanked.version)
+    try:
+        store.create(tombstone.key_of(prefix), tombstone.write(yanked, signer))
+        return yanked, True
+    except FileExistsError:
+        pass
+    try:
+        return tombstone.at(store, yanked.name, yanked.version, prefix, public_of(signer)) or yanked, False
+    except Refusal as fault:
+        # It forbids the release all the same; but its users are not told why.
+        faults.append(f"{fault}. Remove it and run this again, so that users are told the reason")
+        return yanked, False
+
+
+def _move_all(
+    store: Store,
+    yanked: Yanked,
+    signer: "Signer",
+    *,
+    expires_days: int,
+    faults: list[str],
+    note: Callable[[str], None],
+) -> dict[str, Moved]:
+    """Tell every channel; one that falls back to a version whose bytes do not hold goes further back."""
+    name, version, public = yanked.name, yanked.version, public_of(signer)
+    known = {claim.version: claim for claim in claims(store, name)}
+    moved: dict[str, Moved] = {}
+    avoid: set[str] = set()
+
+    def good(past: str) -> Claim | None:
+        return known[past] if past in known and stands(store, known[past], public) is None else None
+
+    while True:
+        fallen = set()
+        for channel in channels(store, name):
+            try:
+                before, after = take_back(
+                    store, name, version, signer, channel=channel, expires_days=expires_days, good=good, avoid=avoid
+                )
+            except Refusal as fault:
+                faults.append(str(fault))
+                continue
+            first = moved[channel].before if channel in moved else before.version
+            moved[channel] = Moved(channel=channel, before=first, after=after.version, serial=after.serial)
+            if before.serial != after.serial and before.version != after.version and after.version is not None:
+                fallen.add(after.version)
+            note(f"channel    {channel}: {before.version or 'nothing'} -> {after.version or 'nothing'}")
+        broken = {past: fault for past in fallen if (fault := _whole(store, known[past], public))}
+        if not broken:
+            return moved
+        faults += broken.values()
+        avoid |= set(broken)
+
+
+def _whole(store: Reader, claim: Claim, public: bytes) -> str | None:
+    """Why the release does not hold, after every byte of it was read."""
+    try:
+        found = verify.verify(store, release_prefix(claim.name, claim.version), public)
+    except Refusal as fault:
+        return f"{fault}. No channel goes back to it; withdraw it too: slipway yank {claim.name}@{claim.version}"
+    right = found.release.model_dump(exclude={"predecessor"}) == claim.model_dump()
+    return None if right else f"{found.uri}: a signed release, but not the one claimed; no channel goes back to it"

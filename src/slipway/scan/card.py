@@ -1,0 +1,107 @@
+"""Markdown for people: what would run or deceive where it is shown, and what is of a person."""
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from urllib.parse import unquote
+
+from slipway import patterns
+from slipway.records import Finding
+from slipway.scan import text
+from slipway.scan.subject import Subject
+
+_SCHEME = re.compile(r"(?i)(?:java|vb)script\s*:|data\s*:\s*(?:text/html|image/svg|application)")
+_REMARK = re.compile(r"(?m)^ {0,3}\[[^\]\n]{0,40}\]:\s*<?#>?\s*[\"'(].*")
+"""A definition of a link that leads nowhere, which Markdown knows no other use of."""
+_HOST = re.compile(r"(?i)(?:https?:)?//([^/?#\s:]+)")
+
+
+def _front_matter(subject: Subject, content: str) -> Iterator[Finding]:
+    """YAML at the head of a card: no tags (they can build objects) and no aliases (they can explode)."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.events import AliasEvent
+
+    if not content.startswith("---"):
+        return
+    head, mark, _ = content[3:].partition("\n---")
+    if not mark or len(head) > 1 << 20:
+        yield subject.finding(
+            "card.yaml", "the metadata at its head does not end, or has over 1 MiB", "write the card again", 0
+        )
+        return
+    try:
+        for event in YAML(typ="safe", pure=True).parse(head):
+            if isinstance(event, AliasEvent) or getattr(event, "anchor", None) or getattr(event, "tag", None):
+                reason = "the metadata at its head holds a tag, an anchor or an alias"
+                yield subject.finding("card.yaml", reason, "write plain values", 3 + event.start_mark.index)
+                return
+    except YAMLError as error:
+        reason = f"the metadata at its head is not YAML: {' '.join(str(error).split())[:160]}"
+        yield subject.finding("card.yaml", reason, "write the card again", 0)
+
+
+def _markdown(content: str) -> tuple[list[str], str]:
+    """Raw HTML, and everything else outside of code (text, titles and addresses), as CommonMark reads it."""
+    from markdown_it import MarkdownIt
+
+    html: list[str] = []
+    prose: list[str] = []
+    lines = content.split("\n")
+    for block in MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(content):
+        for token in [block, *(block.children or [])]:
+            if token.type in {"html_block", "html_inline"}:
+                html.append(token.content)
+            elif token.type in {"text", "text_special", "image"}:
+                prose.append(token.content)
+            elif token.type == "fence" and token.map and not lines[token.map[1] - 1].strip().startswith(token.markup):
+                # Code to the end of the text for this parser; others may read what follows as HTML.
+                html += re.findall(r"<[A-Za-z/!?].*", token.content)
+            prose += [unquote(str(value)) for value in token.attrs.values()]
+    return html, "\n".join(prose)
+
+
+def _elsewhere(content: str) -> str | None:
+    """A link whose text is an address of another host than the one it leads to; None if there is none."""
+    from markdown_it import MarkdownIt
+
+    for block in MarkdownIt("commonmark").parse(content):
+        children = block.children or []
+        for link, shown in pairwise(children):
+            if link.type == "link_open" and (said := _HOST.match(shown.content.strip())):
+                leads = _HOST.match(str(link.attrs.get("href", "")))
+                if leads and _site(leads[1]) != _site(said[1]):
+                    return f"{said[1]} leads to {leads[1]}"
+    return None
+
+
+def _site(host: str) -> str:
+    return host.lower().removeprefix("www.")
+
+
+def check(subject: Subject) -> Iterator[Finding]:
+    """Findings `card.*`: raw HTML, script and false addresses, hidden remarks, what is of a person; and `text.*`."""
+    content, findings = text.decode(subject)
+    yield from findings
+    if findings:
+        return
+    yield from text.secrets(subject, content)
+    yield from _front_matter(subject, content)
+    html, prose = _markdown(content)
+    if html:
+        yield subject.finding("card.html", f"holds raw HTML: {html[0][:40]!r}", "write it as Markdown, or as code")
+    if found := _SCHEME.search(re.sub(r"[\x00-\x20]|&[^;\s]{1,12};", "", prose)):
+        yield subject.finding("card.script", f"holds an address that runs a script: {found[0][:40]!r}", "remove it")
+    if remark := _REMARK.search(content):
+        yield subject.finding("card.hidden", f"holds a remark that is not shown: {remark[0][:40]!r}", "remove it")
+    if false := _elsewhere(content):
+        yield subject.finding(
+            "card.link", f"holds a link that says one address and leads to another: {false}", "mend it"
+        )
+    licence = re.match(r"(?i)(third|licen[cs]e|notice|copy)", subject.name) is not None
+    for where, kinds in ((prose, text.UNCHANGING if licence else text.PERSONAL), (content, text.UNCHANGING)):
+        if persons := patterns.find(where, kinds):
+            kind, start, _ = persons[0]
+            reason = f"holds what looks like {text.WORDS[kind]} ({where[start:][:4]}…)"
+            yield subject.finding("card.personal", reason, "name a page or a team instead of a person's address")
+            return

@@ -1,0 +1,88 @@
+"""Publishers racing on one store while a reader polls: one bundle per version, no gap, never half a release."""
+
+import pytest
+
+from slipway.adapters.store import LocalStore
+from slipway.errors import Refusal
+from slipway.release import keys, pointer, publish, sealing, verify
+from tests import publishers, racers, release_project, s3_server
+
+COUNT = {"local": 16, "s3": 8}
+POLLS = {"local": 500, "s3": 50}
+
+
+@pytest.fixture(params=["local", "s3"])
+def place(request, tmp_path, monkeypatch):
+    """(kind, address of an empty store, environment that reaches it)."""
+    for name in ("SLIPWAY_KEY", "SLIPWAY_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    if request.param == "local":
+        yield "local", str(tmp_path / "store"), {}
+        return
+    with s3_server.running(tmp_path / "server") as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield "s3", f"s3://{s3_server.BUCKET}/race", server.environment
+
+
+def test_one_version_wanted_by_many_bundles_goes_to_one_and_the_rest_are_told(place, tmp_path):
+    kind, url, environment = place
+    jobs = racers.field(tmp_path / "projects", COUNT[kind], url, environment)
+    race = racers.race(jobs, "v1", POLLS[kind])
+    assert len(race.published) == 1
+    assert len(race.told) == COUNT[kind] - 1
+    for told in race.told:
+        assert "tiny v1 is another bundle already" in told
+        assert "raise release.version in params.yaml" in told
+    [claim] = racers.standing(url, keys.public_key(jobs[0].root))
+    assert race.published[0]["claim"] == claim.model_dump()
+    assert race.sequences in ([1], [])
+
+
+def test_versions_of_their_own_have_no_gap_and_the_channel_ends_at_the_highest(place, tmp_path):
+    kind, url, environment = place
+    jobs = racers.field(tmp_path / "projects", COUNT[kind], url, environment)
+    race = racers.race(jobs, "auto", POLLS[kind])
+    assert len(race.published) == COUNT[kind], race.told
+    public = keys.public_key(jobs[0].root)
+    assert len(racers.standing(url, public)) == COUNT[kind]
+    assert {said["claim"]["sequence"] for said in race.published} == set(range(1, COUNT[kind] + 1))
+    named = verify.verify_channel(publishers.store_of(url), publishers.NAME, publishers.CHANNEL, public)
+    assert named.release.sequence == COUNT[kind]
+    assert race.polls >= POLLS[kind]
+    assert race.full >= POLLS[kind] // racers.FULL
+
+
+def test_the_same_bundle_released_many_times_at_once_is_one_release(place, tmp_path):
+    kind, url, environment = place
+    jobs = racers.field(tmp_path / "projects", COUNT[kind], url, environment, same=True)
+    racers.race(jobs, "auto", POLLS[kind])
+    for job in jobs:
+        said = publishers.Publisher(job).result()
+        assert said is not None
+        assert "published" in said, said
+    assert len(racers.standing(url, keys.public_key(jobs[0].root))) == 1
+
+
+def test_two_who_sealed_the_same_bundle_do_not_mix_their_signatures(tmp_path):
+    """One is killed when its statement lies in the store; the other, sealed before that, must not sign over its own."""
+    root = release_project.make(tmp_path / "project")
+    store, signer = LocalStore(tmp_path / "store"), keys.signer(root)
+    public = keys.public_of(signer)
+    sealed = []
+    for turn in ("a", "b"):
+        claim, staged = publishers.seal(root, store, "auto", tmp_path / turn)
+        sealed.append(LocalStore(staged))
+    one, other = sealed
+    assert one.read("statement.json") != other.read("statement.json")
+    store.create("releases/tiny/v1/statement.json", one.root / "statement.json")
+    try:
+        publish.publish(store, claim, other, signer, channel="stable", expires_days=90)
+    except Refusal as refusal:
+        assert "run `slipway release` again" in str(refusal)
+    assert "releases/tiny/v1/model.sig" not in store.list("releases/tiny/v1")
+    sealing.discard(tmp_path / "b")
+    claim, staged = publishers.seal(root, store, "auto", tmp_path / "b")
+    publish.publish(store, claim, LocalStore(staged), signer, channel="stable", expires_days=90)
+    assert verify.verify_channel(store, "tiny", "stable", public).release.version == "v1"
+    assert pointer.read_pointer(store, "tiny", "stable", public).sequence == 1
