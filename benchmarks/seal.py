@@ -1,4 +1,4 @@
-"""Scan, hash and sign a bundle of 1 GB, beside `dvc add` with hard links and then `model_signing sign` of the same files.
+"""Scan, hash and sign 1 GB, beside `dvc add` with hard links and then `model_signing sign` of the same files.
 
     python benchmarks/seal.py                          # 1 GB in 4 shards, 5 rounds; about three minutes on two cores
     python benchmarks/seal.py --megabytes 64 --rounds 1
@@ -16,7 +16,6 @@ import datetime as dt
 import json
 import os
 import platform
-import resource
 import shutil
 import statistics
 import subprocess
@@ -68,7 +67,7 @@ def ours(root: Path, *, values: bool = True) -> None:
     from slipway.scan.verdict import scan
 
     if not values:
-        numbers.check = lambda subject, tensors: iter(())
+        numbers.check = lambda *_: iter(())
     began, signer, bundle = time.perf_counter(), keys.signer(root), root / "bundle"
     digest = manifest.digest(bundle)
     report = scan(bundle, LIMIT, digest)
@@ -86,15 +85,19 @@ def ours(root: Path, *, values: bool = True) -> None:
 
 
 def measured(command: list[str], cwd: Path) -> dict[str, float]:
-    """Wall and processor seconds and the largest resident size in MB of a command and what it starts."""
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    parts = json.loads(done.stdout) if done.stdout.startswith('{"scan"') else {}
-    return {"wall": wall, "cpu": cpu, **parts}
+    """Wall and processor seconds, and the largest resident size in MB, of a command and what it starts."""
+    began = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(command, cwd=cwd, stdout=output, stderr=subprocess.STDOUT)
+        _, status, used = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        said = output.read()
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{said}")
+    found = {"wall": wall, "cpu": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / 1024}
+    return found | (json.loads(said) if said.startswith('{"scan"') else {})
 
 
 def peers(root: Path, scratch: Path) -> Callable[[], dict[str, float]]:
@@ -111,8 +114,12 @@ def peers(root: Path, scratch: Path) -> Callable[[], dict[str, float]]:
         key = root / ".slipway" / "keys" / "release.key"
         sign = [sys.executable, "-m", "model_signing", "sign", "key", "bundle", "--private_key", str(key)]
         signed = measured([*sign, "--signature", "model.sig"], place)
-        both = {name: added[name] + signed[name] for name in ("wall", "cpu")}
-        return both | {"dvc_cpu": added["cpu"], "signing_cpu": signed["cpu"]}
+        return {
+            **{name: added[name] + signed[name] for name in ("wall", "cpu")},
+            "peak_mb": max(added["peak_mb"], signed["peak_mb"]),
+            "dvc_cpu": added["cpu"],
+            "signing_cpu": signed["cpu"],
+        }
 
     return once
 
@@ -138,7 +145,9 @@ def rows(measures: dict[str, list[dict[str, float]]], facts: dict[str, Any]) -> 
         for side, runs in measures.items()
     }
     found = [
-        facts | {"side": side} | {f"{name}_seconds": value for name, value in values.items()}
+        facts
+        | {"side": side}
+        | {name if name == "peak_mb" else f"{name}_seconds": value for name, value in values.items()}
         for side, values in medians.items()
     ]
     mine, theirs = medians["slipway"], medians["dvc + model_signing"]
@@ -171,11 +180,11 @@ def main() -> None:
             for side, once in sides(root, Path(folder)).items():
                 measures.setdefault(side, []).append(once())
         size = sum(path.stat().st_size for path in (root / "bundle").rglob("*") if path.is_file())
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
     facts = {
-        "benchmark": "seal", "date": dt.date.today().isoformat(), "command": " ".join(["seal.py", *sys.argv[1:]]),
-        "processor": platform.processor() or platform.machine(), "cpus": os.cpu_count(), "load": os.getloadavg()[1],
-        "bytes": size, "shards": given.shards, "rounds": given.rounds, "largest_process_mb": peak,
+        "benchmark": "seal", "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
+        "command": " ".join(["seal.py", *sys.argv[1:]]),
+        "processor": platform.processor() or platform.machine(), "cpus": os.cpu_count(),
+        "load": round(os.getloadavg()[1], 1), "bytes": size, "shards": given.shards, "rounds": given.rounds,
     }  # fmt: skip
     for row in rows(measures, facts):
         print(json.dumps(row))

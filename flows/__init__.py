@@ -8,12 +8,13 @@ environment wins.
 import os
 from pathlib import Path
 
-import slipway  # noqa: F401 - sets the privacy and safety defaults of the libraries
+import slipway
 
 STATE = Path(".slipway")
 
 os.environ.setdefault("PREFECT_HOME", str((STATE / "prefect").absolute()))
 os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
 if Path("dvc.yaml").exists():
+    slipway.private_cache()
     # Prefect makes the last directory of its home, not those above.
     Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)

@@ -3,10 +3,11 @@
 No Prefect here. `flows.steps` makes it a step of a release, `flows.gate_console` is `slipway gate`.
 """
 
+import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slipway.errors import Refusal, UserError
 from slipway.files import write_atomic
@@ -19,7 +20,7 @@ from slipway.release.gate import explain
 if TYPE_CHECKING:
     from flows.steps import Context
 
-__all__ = ["NotGo", "ask", "champion", "explain", "judge", "keep"]
+__all__ = ["NotGo", "ask", "audited", "champion", "explain", "judge", "keep"]
 
 
 class NotGo(Refusal):
@@ -111,6 +112,12 @@ def keep(context: "Context", verdict: GateVerdict) -> list[str]:
     except UserError as error:
         return [*told, f"mlflow  {error}"]
     return [*told, f"mlflow  run {run_id}" if run_id else "mlflow  no run built this bundle, so none keeps the verdict"]
+
+
+def audited(result: dict[str, Any]) -> str:
+    """What the audit in a verdict, as the journal keeps it, came to: in a line."""
+    found = GateVerdict.model_validate_json(json.dumps(result)).audit
+    return audit.headline(found) if found else "not run: the gate was asked before there were audits"
 
 
 def _report(bundle: Path, page: Path) -> str:

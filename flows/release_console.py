@@ -32,7 +32,7 @@ def line(name: str, result: dict) -> str:
             f"{result['sent']} files sent, {result['copied']} copied in the store, {result['present']} there already"
         )
         damaged = "".join(f"; damaged in the store, sent instead: {key}" for key in result["damaged"])
-        also = f"; {result['checkpoints']}" if "checkpoints" in result else ""
+        also = "".join(f"; {result[name]}" for name in ("checkpoints", "hub") if name in result)
         return f"{counts}{damaged}{also}; channel {result['pointer']}"
     return f"{result['files']} files read back, every byte as signed"
 
@@ -64,8 +64,10 @@ def facts(context: steps.Context, verified: dict | None = None) -> dict[str, str
         "release": f"{claim['name']} {claim['version']}",
         "bundle": context.digest,
         "gate": line("gate", results["gate"]),
+        "audit": gating.audited(results["gate"]),
         "approval": results["approve"]["summary"],
         "lies at": where,
+        **({"hub": results["publish"]["hub"]} if "hub" in results["publish"] else {}),
         "channel": verified.get("channel", "not looked at; run `slipway release`"),
         "verify": f"slipway verify {where}",
         "report": str(context.bundle / "report.html"),

@@ -1,36 +1,56 @@
-"""The nightly look at what is published: verify the channel's release and scan it with today's rules."""
+"""The nightly look at what is published, as a flow; the same without Prefect is `slipway rescan`."""
 
 from pathlib import Path
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
+from prefect.events import emit_event
 
 from flows import watching
-from slipway.errors import UserError
+from flows.rescan_console import text
+from slipway.errors import Refusal, UserError
+from slipway.records import Incident
+
+
+def emit(incident: Incident, event: str) -> None:
+    """Tell Prefect of an incident, so that an automation can act on it."""
+    emit_event(
+        event=event,
+        resource={
+            "prefect.resource.id": f"slipway.release.{incident.release.replace(' ', '.').replace('/', '.')}",
+            "prefect.resource.name": incident.release,
+            "slipway.kind": incident.kind,
+            "slipway.severity": incident.severity,
+        },
+        payload=incident.model_dump(mode="json"),
+    )
 
 
 @flow(name="rescan")
-def rescan() -> str:
-    """Fetch the channel's release, check signature and every byte, scan it; the result is an artifact of the run.
+def rescan(everything: bool = False) -> str:
+    """Verify, scan and audit what the channels name; each change for the worse is an event, and fails the run.
+
+    Args:
+        everything: every name in the store, not only the recipe's.
 
     Raises:
-        Refusal: naming the file that changed since it was published, or what today's rules find.
+        Refusal: if something is new or broken, or the webhook could not be told.
     """
     try:
-        found = watching.rescan(Path.cwd())
+        night = watching.rescan(Path.cwd(), everything=everything)
     except UserError as error:
-        create_markdown_artifact(key="rescan", markdown=f"**REFUSED**\n\n```\n{error}\n```")
+        create_markdown_artifact(key="rescan", markdown=f"**NOT DONE**\n\n```\n{error}\n```")
         raise
-    if found is None:
-        text = "nothing was released on this channel yet"
-    else:
-        release = found["release"]
-        counts = f"{found['files']} files as signed, {found['files_scanned']} scanned"
-        text = f"{release['name']} {release['version']}: {counts}"
-    print(f"rescan: {text}", flush=True)
-    get_run_logger().info(text)
-    create_markdown_artifact(key="rescan", markdown=text)
-    return text
+    for found, event in ((night.new, "slipway.incident"), (night.mended, "slipway.incident.mended")):
+        for incident in found:
+            emit(incident, event)
+    told = text(night)
+    print(told, flush=True)
+    create_markdown_artifact(key="rescan", markdown=told)
+    get_run_logger().info(told)
+    if night.failed:
+        raise Refusal(f"rescan: {len(night.new)} new, {len(night.standing)} still open\n{told}")
+    return told
 
 
 if __name__ == "__main__":

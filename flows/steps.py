@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows import approving, gating
+from flows import approving, gating, hub
 from slipway.adapters.store import LocalStore, S3Store, open_store
 from slipway.errors import Refusal
 from slipway.model import kept
@@ -22,7 +22,7 @@ from slipway.release import pointer as pointers
 from slipway.release import publish as publishing
 from slipway.release import verify as verifying
 from slipway.release.bundle import manifest
-from slipway.release.claim import Claim, claim_version
+from slipway.release.claim import Claim, claim_version, claims
 from slipway.release.journal import Journal, release_lock
 
 if TYPE_CHECKING:
@@ -62,7 +62,21 @@ def open_context(root: Path) -> Context:
 
 def judge(context: Context) -> dict[str, Any]:
     """Gate: go on only with GO. The bundle is scanned once more, right here."""
+    _refuse_withdrawn(context)
+    hub.ready(context)
     return gating.ask(context).model_dump(mode="json")
+
+
+def _refuse_withdrawn(context: Context) -> None:
+    """Refuse a bundle whose version was withdrawn, before anybody is asked to judge or approve it."""
+    name, channel = context.recipe.name, context.recipe.release.channel
+    mine = [claim for claim in claims(context.store, name) if claim.manifest_sha256 == context.digest]
+    held = pointers.current(context.store, name, channel, keys.public_key(context.root)) if mine else None
+    if held is not None and mine[0].version in held.withdrawn:
+        raise Refusal(
+            f"{name} {mine[0].version} is this very bundle, and it was withdrawn; what is withdrawn is not released "
+            "again. Build another"
+        )
 
 
 def approve(context: Context, *, again: bool = False) -> dict[str, Any]:
@@ -136,6 +150,10 @@ def publish(context: Context) -> dict[str, Any]:
         over=lambda pointer: gating.check_champion(verdict, pointer),
     )  # fmt: skip
     kept.mark(context.root / CHECKPOINTS, _trained(context).run_key, claim.name)
+    if policy.hub and published.pointer == "superseded":
+        extra["hub"] = "not sent: a later release has the channel"
+    elif policy.hub:
+        extra["hub"] = hub.publish(context, claim, staged, keys.public_of(context.signer))
     return published.model_dump(mode="json") | extra
 
 

@@ -5,13 +5,14 @@ Findings do not fail the stage: they are its result, and the gate refuses a bund
 
 from pipelines.frame import Frame, run
 from slipway.records import ScanReport
-from slipway.scan.verdict import scan
+from slipway.scan.isolation import Task, judge
 
 
 def main(frame: Frame) -> ScanReport:
-    """Scan `bundle/` and print what was found."""
+    """Scan `bundle/`, in a process of its own, and print what was found."""
     digest = frame.report("bundle").bundle_digest
-    report = scan(frame.root / "bundle", frame.settings.max_file_bytes, digest)
+    task = Task(frame.root / "bundle", frame.settings.max_file_bytes, digest)
+    report = judge([task], frame.progress)[0]
     for finding in report.findings:
         at = "" if finding.offset is None else f" at byte {finding.offset}"
         print(f"REFUSE {finding.rule}: {finding.path}{at}: {finding.reason}. To do: {finding.remedy}", flush=True)

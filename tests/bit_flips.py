@@ -6,12 +6,14 @@ after the other and returns those that nobody noticed. The test and the benchmar
 
 import json
 import random
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from slipway.adapters.store import LocalStore
 from slipway.errors import Refusal, Waiting
-from slipway.release import approval, pointer, sealing, tombstone, verify
+from slipway.release import approval, keys, pointer, rotation, sealing, tombstone, verify
 from slipway.release.bundle import manifest
 from slipway.release.envelope import seal
 from slipway.settings import Approval, Price
@@ -29,7 +31,7 @@ class Subject:
 
 
 def subjects(site: Site) -> list[Subject]:
-    """Every file of a released version with ledger and verdict, its pointer, an approval and a tombstone."""
+    """Every file of a released version with ledger and verdict, its pointer, a key log, an approval and a tombstone."""
     release_project.ledger(site.root)
     site.price = Price(per_device_hour=2.0, currency="EUR")
     claim = site.release()
@@ -42,7 +44,20 @@ def subjects(site: Site) -> list[Subject]:
     found = [Subject(path, channel) for path in sorted(place.rglob("*")) if path.is_file()]
     found.append(Subject(site.store.root / pointer.pointer_key("tiny", "stable"), channel))
     sealing.discard(site.work)
-    return [*found, _approval(site), _tombstone(site)]
+    return [*found, *_key_log(site), _approval(site), _tombstone(site)]
+
+
+def _key_log(site: Site) -> list[Subject]:
+    """In a copy of the store: a rotation and the pointer signed by the new key, read by who knows the old one only."""
+    copy = LocalStore(shutil.copytree(site.store.root, site.root / "rotated"))
+    new = keys.file_signer(release_project.key_pair(site.root / "keys" / "new.key"))
+    event = rotation.rotate(copy, site.signer, new).event
+
+    def check() -> object:
+        return verify.verify_channel(copy, "tiny", "stable", site.public)
+
+    check()
+    return [Subject(copy.root / key, check) for key in (event, pointer.pointer_key("tiny", "stable"))]
 
 
 def _approval(site: Site) -> Subject:

@@ -4,8 +4,8 @@
         trial.at(37, "card")
 
 A trial copies a project and a store that hold v1, kills the publisher of v2 and examines both. Its cases: only the
-`card` changed (weights are copied inside the store), the `weights` changed (they are sent, on S3 in parts), or it is
-the `first` release.
+`card` changed (weights are copied inside the store), the `weights` changed (they are sent, on S3 in parts), it is the
+`first` release, or v2 is there and somebody withdraws it (`yank`).
 """
 
 import os
@@ -20,16 +20,17 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 
 from slipway.adapters.store import LocalStore, S3Store
 from slipway.errors import Refusal
-from slipway.release import keys, pointer, verify
+from slipway.release import keys, pointer, tombstone, verify
 from slipway.release.bundle import manifest
 from slipway.release.claim import claims
-from tests import release_project, s3_server
+from tests import counting_s3, release_project
 from tests.publishers import CHANNEL, NAME, Job, Publisher, store_of
 
-CASES = ("card", "weights", "first")
+CASES = ("card", "weights", "first", "yank")
 
 
 @dataclass
@@ -38,9 +39,12 @@ class Outcome:
 
     killed: bool
     saw: str
-    """What the reader was given after the kill: `old`, `new` or `none` (before a first release)."""
+    """What the reader was given after the kill: `old`, `new`, `none` (before a first release), or `told` that it was
+    withdrawn."""
+    parts_held: int = 0
+    """Parts of unfinished uploads that the server held after the kill."""
     parts_again: int = 0
-    """Parts of uploads that the server held already and the rerun sent once more."""
+    """Those of them that the rerun sent once more."""
     left: int = 0
     """Parts of copies inside the server that nobody will finish; no reader sees them, and they are freed in a week."""
 
@@ -50,7 +54,7 @@ class Trials:
     """Projects and stores to copy for each trial."""
 
     folder: Path
-    server: s3_server.Server | None
+    server: counting_s3.Server | None
     events: dict[str, int] = field(default_factory=dict)
     """Case -> how many points there are to be killed at."""
     seconds: float = 0.0
@@ -58,7 +62,7 @@ class Trials:
     number: int = 0
 
     def _url(self, name: str) -> str:
-        return f"s3://{s3_server.BUCKET}/{name}" if self.server else str(self.folder / name / "store")
+        return f"s3://{counting_s3.BUCKET}/{name}" if self.server else str(self.folder / name / "store")
 
     @property
     def _environment(self) -> tuple[tuple[str, str], ...]:
@@ -70,15 +74,19 @@ class Trials:
             root = release_project.make(self.folder / case / "project")
             keys.generate(root / ".slipway" / "keys" / "release.key")
             if case != "first":
-                said = Publisher(Job(str(root), self._url(case), environment=self._environment)).result()
-                assert said and said["claim"]["version"] == "v1", said
+                Publisher(Job(str(root), self._url(case), environment=self._environment)).finished()
                 release_project.bundle(root, seed=case == "weights", card="# Second\n")
+            if case == "yank":
+                Publisher(Job(str(root), self._url(case), environment=self._environment)).finished()
             copy, url = self._copy(case)
             began = time.monotonic()
-            said = Publisher(Job(str(copy), url, kill_at=10**9, environment=self._environment)).result()
+            said = Publisher(self._job(case, copy, url, 10**9)).finished()
             self.seconds = max(self.seconds, time.monotonic() - began)
-            assert said and "claim" in said, said
             self.events[case] = said["events"]
+
+    def _job(self, case: str, root: Path, url: str, kill_at: int = 0) -> Job:
+        withdraw = "v2" if case == "yank" else None
+        return Job(str(root), url, kill_at=kill_at, withdraw=withdraw, environment=self._environment)
 
     def _copy(self, case: str) -> tuple[Path, str]:
         self.number += 1
@@ -98,8 +106,7 @@ class Trials:
 
     def _trial(self, case: str, point: int, seconds: float | None) -> Outcome:
         root, url = self._copy(case)
-        job = Job(str(root), url, kill_at=point, environment=self._environment)
-        publisher = Publisher(job)
+        publisher = Publisher(self._job(case, root, url, point))
         if seconds is not None:
             time.sleep(seconds)
             if publisher.process.is_alive():
@@ -107,14 +114,17 @@ class Trials:
         publisher.result()
         outcome = Outcome(publisher.process.exitcode == -signal.SIGKILL, "")
         store, public = store_of(url), keys.public_key(root)
-        outcome.saw = seen(store, public, first=case == "first")
+        outcome.saw = seen(store, public, case)
         before = claims(store, NAME)
         held = parts_held(self.server, url) if self.server else {}
         mark = len(self.server.requests()) if self.server else 0
-        said = Publisher(Job(str(root), url, environment=self._environment)).result()
-        assert said and "claim" in said, f"the rerun said {said}"
-        finished(store, root, public, said, before, first=case == "first")
+        said = Publisher(self._job(case, root, url)).finished()
+        if case == "yank":
+            withdrawn(store, public, said)
+        else:
+            finished(store, root, public, said, before, first=case == "first")
         if self.server:
+            outcome.parts_held = sum(len(parts) for parts in held.values())
             outcome.parts_again = parts_again(self.server.requests(mark), held)
             outcome.left = sum(len(parts) for parts in parts_held(self.server, url).values())
         shutil.rmtree(root.parent)
@@ -136,7 +146,7 @@ def trials(folder: Path, kind: str) -> Iterator[Trials]:
         made.prepare()
         yield made
         return
-    with s3_server.running(folder / "server") as server:
+    with counting_s3.running(folder / "server") as server:
         kept = {name: os.environ.get(name) for name in server.environment}
         os.environ.update(server.environment)
         try:
@@ -148,23 +158,38 @@ def trials(folder: Path, kind: str) -> Iterator[Trials]:
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def seen(store: LocalStore | S3Store, public: bytes, *, first: bool) -> str:
+def seen(store: LocalStore | S3Store, public: bytes, case: str) -> str:
     """What the channel gives a reader after a kill; raises AssertionError or Refusal for half a release."""
-    new = "v1" if first else "v2"
-    if not first:
+    new = "v1" if case == "first" else "v2"
+    if case != "first":
         verify.verify(store, f"releases/{NAME}/v1", public)
     prefix = pointer.release_prefix(NAME, new)
-    whole = f"{prefix}/{manifest.NAME}" in store.list(prefix)
+    held = store.list(prefix)
+    whole = f"{prefix}/{manifest.NAME}" in held
     if whole:
-        verify.verify(store, prefix, public)
-    try:
-        version = verify.verify_channel(store, NAME, CHANNEL, public).release.version
-    except Refusal as refusal:
-        assert first, refusal
-        assert "the pointer is missing" in str(refusal), refusal
+        verify.verify(store, prefix, public, withdrawn=True)
+    if case == "first" and pointer.current(store, NAME, CHANNEL, public) is None:
         return "none"
+    if tombstone.key_of(prefix) in held and pointer.read_pointer(store, NAME, CHANNEL, public).version == new:
+        with pytest.raises(Refusal, match=r"was withdrawn on .*: it learned a password"):
+            verify.verify_channel(store, NAME, CHANNEL, public)
+        return "told"
+    version = verify.verify_channel(store, NAME, CHANNEL, public).release.version
     assert version != new or whole
     return "new" if version == new else "old"
+
+
+def withdrawn(store: LocalStore | S3Store, public: bytes, said: dict[str, Any]) -> None:
+    """The rerun ended with v2 withdrawn, once, and the channel at v1."""
+    named = pointer.read_pointer(store, NAME, CHANNEL, public)
+    assert (named.version, named.serial, named.withdrawn) == ("v1", 3, ("v2",))
+    assert verify.verify_channel(store, NAME, CHANNEL, public).release.version == "v1"
+    with pytest.raises(Refusal, match="was withdrawn on"):
+        verify.verify(store, pointer.release_prefix(NAME, "v2"), public)
+    verify.verify(store, pointer.release_prefix(NAME, "v2"), public, withdrawn=True)
+    assert said["withdrawn"]["unlike"] == []
+    assert store.list(said["withdrawn"]["advisory"].rpartition("/")[0])
+    assert len(claims(store, NAME)) == 2
 
 
 def finished(
@@ -188,35 +213,35 @@ def finished(
         verify.verify(store, pointer.release_prefix(NAME, version), public)
 
 
-def copy_prefix(server: s3_server.Server, source: str, target: str) -> None:
+def copy_prefix(server: counting_s3.Server, source: str, target: str) -> None:
     """Copy every object of a store inside the server."""
     client = boto3.client("s3", endpoint_url=server.url)
-    for item in client.list_objects_v2(Bucket=s3_server.BUCKET, Prefix=f"{source}/").get("Contents", []):
+    for item in client.list_objects_v2(Bucket=counting_s3.BUCKET, Prefix=f"{source}/").get("Contents", []):
         key = target + item["Key"].removeprefix(source)
         client.copy_object(
-            Bucket=s3_server.BUCKET, Key=key, CopySource={"Bucket": s3_server.BUCKET, "Key": item["Key"]}
+            Bucket=counting_s3.BUCKET, Key=key, CopySource={"Bucket": counting_s3.BUCKET, "Key": item["Key"]}
         )
 
 
-def parts_held(server: s3_server.Server, url: str) -> dict[str, dict[int, int]]:
+def parts_held(server: counting_s3.Server, url: str) -> dict[str, dict[int, int]]:
     """Key -> number -> bytes of the parts of unfinished uploads of this store."""
     client = boto3.client("s3", endpoint_url=server.url)
-    prefix = url.removeprefix(f"s3://{s3_server.BUCKET}/") + "/"
+    prefix = url.removeprefix(f"s3://{counting_s3.BUCKET}/") + "/"
     found: dict[str, dict[int, int]] = {}
-    for upload in client.list_multipart_uploads(Bucket=s3_server.BUCKET, Prefix=prefix).get("Uploads", []):
+    for upload in client.list_multipart_uploads(Bucket=counting_s3.BUCKET, Prefix=prefix).get("Uploads", []):
         if not upload["Key"].startswith(prefix):
             continue
-        parts = client.list_parts(Bucket=s3_server.BUCKET, Key=upload["Key"], UploadId=upload["UploadId"])
+        parts = client.list_parts(Bucket=counting_s3.BUCKET, Key=upload["Key"], UploadId=upload["UploadId"])
         found[upload["Key"]] = {part["PartNumber"]: part["Size"] for part in parts.get("Parts", [])}
     return found
 
 
 def parts_again(requests: list[dict[str, Any]], held: dict[str, dict[int, int]]) -> int:
-    """How many of the parts held before were sent once more."""
+    """How many of the parts held before were sent once more; a part copied inside the server has no bytes."""
     again = 0
     for request in requests:
-        if request["method"] == "PUT" and "partNumber=" in request["query"]:
+        if request["method"] == "PUT" and "partNumber=" in request["query"] and request["bytes"]:
             query = dict(pair.partition("=")[::2] for pair in request["query"].split("&"))
-            key = request["path"].removeprefix(f"/{s3_server.BUCKET}/")
+            key = request["path"].removeprefix(f"/{counting_s3.BUCKET}/")
             again += int(query["partNumber"]) in held.get(key, {})
     return again

@@ -1,4 +1,4 @@
-"""Publishers in processes of their own, which race one another or are killed at a chosen point.
+"""Publishers in processes of their own, which race one another or are killed at a chosen point; some withdraw.
 
 A fork server imports everything once; a publisher starts in milliseconds and does what the steps `sign` and `publish`
 do, on a real store. `kill_at=n` ends it by SIGKILL at its n-th file operation below its folders or request to a
@@ -38,6 +38,8 @@ class Job:
     version: str = "auto"
     kill_at: int = 0
     """0: not killed, not counted."""
+    withdraw: str | None = None
+    """Version to withdraw, instead of publishing."""
     environment: tuple[tuple[str, str], ...] = ()
 
 
@@ -76,13 +78,23 @@ def seal_and_publish(root: Path, store: LocalStore | S3Store, version: str) -> d
     return {"claim": claim.model_dump(), "published": done.model_dump(mode="json")}
 
 
+def withdraw(root: Path, store: LocalStore | S3Store, version: str) -> dict[str, Any]:
+    """Withdraw a version; what that did."""
+    from slipway.release.yank import Cause, yank
+
+    cause = Cause(reason="it learned a password")
+    done = yank(store, NAME, version, keys.signer(root), cause=cause, preferred=CHANNEL, expires_days=90)
+    return {"withdrawn": done.model_dump(mode="json")}
+
+
 def run(job: Job, line: Connection) -> None:
     """Body of a publisher's process; sends its outcome through `line`."""
     os.environ.update(dict(job.environment))
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115  as long as the process lives
     seen = _count(job) if job.kill_at else [0]
     try:
-        outcome = seal_and_publish(Path(job.root), store_of(job.url, job.root), job.version)
+        root, store = Path(job.root), store_of(job.url, job.root)
+        outcome = withdraw(root, store, job.withdraw) if job.withdraw else seal_and_publish(root, store, job.version)
     except UserError as error:
         outcome = {"told": f"{type(error).__name__}: {error}"}
     line.send(outcome | {"events": seen[0]})
@@ -123,6 +135,13 @@ class Publisher:
             said = None
         self.process.join(timeout)
         assert not self.process.is_alive(), "a publisher hangs"
+        return said
+
+    def finished(self, timeout: float = 120) -> dict[str, Any]:
+        """What it said, after checking that it did what it was to do."""
+        said = self.result(timeout)
+        assert said is not None, "it was killed"
+        assert "published" in said or "withdrawn" in said, said
         return said
 
 

@@ -18,7 +18,7 @@ GROUND = {
     *("errors", "files", "settings", "recipe", "records", "graph", "page", "processes", "progress"),
     *("spread", "shards", "patterns", "chat", "items", "statistics"),
 }
-WIRING = {"steps.py", "approving.py", "gating.py", "publishing.py", "hooks.py", "watching.py"}
+WIRING = {"steps.py", "approving.py", "gating.py", "hub.py", "hooks.py", "watching.py"}
 """Files of `flows` that join rooms to adapters."""
 FORBIDDEN_IN_ROOMS = {"prefect", "dvc", "mlflow", "great_expectations", "boto3", "flows", "pipelines"}
 HEAVY = {

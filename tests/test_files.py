@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from slipway.errors import UserError
-from slipway.files import combined, digests, sha256_file, weights_of, write_atomic
+from slipway.files import combined, copy_hashed, copy_tree, digests, sha256_file, weights_of, write_atomic
 
 
 def test_digest_agrees_with_sha256sum(tmp_path):
@@ -44,3 +44,24 @@ def test_weights_in_parts_are_named_by_their_content() -> None:
     assert weights_of({"model.safetensors": "w", "config.json": "c"}) == "w"
     with pytest.raises(UserError, match=r"no model\.safetensors"):
         weights_of({"config.json": "c"})
+
+
+def test_a_copy_is_hashed_and_shares_nothing_with_its_source(tmp_path):
+    source = tmp_path / "a"
+    source.write_bytes(bytes(range(256)) * 10_000)
+    assert copy_hashed(source, tmp_path / "new" / "b") == sha256_file(source) == sha256_file(tmp_path / "new" / "b")
+    with source.open("r+b") as stream:
+        stream.write(b"altered")
+    assert (tmp_path / "new" / "b").read_bytes() == bytes(range(256)) * 10_000
+    assert (tmp_path / "new" / "b").stat().st_nlink == 1
+    (tmp_path / "empty").touch()
+    assert copy_hashed(tmp_path / "empty", tmp_path / "c") == sha256_file(tmp_path / "empty")
+
+
+def test_a_tree_is_copied_with_its_digests_and_nothing_else_is_left(tmp_path):
+    for name in ("a", "d/b", "d/e/c"):
+        write_atomic(tmp_path / "from" / name, name * 1000)
+    write_atomic(tmp_path / "to" / "of an earlier attempt", "x")
+    found = copy_tree(tmp_path / "from", tmp_path / "to")
+    assert found == digests(tmp_path / "from", tmp_path / "from") == digests(tmp_path / "to", tmp_path / "to")
+    assert list(found) == ["a", "d/b", "d/e/c"]

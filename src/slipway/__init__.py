@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 ENVIRONMENT = {
     "DO_NOT_TRACK": "true",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
     "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     # 20 s, the library's own limit, is too short for a first start on a cold disk.
@@ -29,5 +30,17 @@ ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "true",
 }
 
+# DVC's own choice is a folder for all users of the machine, with pickles in it that anybody could put there.
+ENVIRONMENT["DVC_SITE_CACHE_DIR"] = os.path.join(  # noqa: PTH118  pathlib would be imported for this line alone
+    os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),  # noqa: PTH111
+    "slipway",
+    "dvc",
+)
+
 for _name, _value in ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
+
+
+def private_cache() -> None:
+    """Make DVC's folder of its own for this user alone, before DVC makes it for all."""
+    os.makedirs(os.environ["DVC_SITE_CACHE_DIR"], mode=0o700, exist_ok=True)  # noqa: PTH103

@@ -1,7 +1,7 @@
 """`slipway doctor`: looks at this machine and project, and says what would go wrong before it does.
 
-It reads only; it starts, installs and repairs nothing. Every check has one of three answers: `ok`,
-`note` (works, but you should know) or `fault` (something will fail; the line says what to do).
+It reads only; it starts, installs and repairs nothing. Every check has one of four answers: `ok`, `note` (works, but
+you should know), `fault` (something will fail; the line says what to do) or `not run` (nobody looked, so nobody knows).
 """
 
 import importlib.metadata
@@ -25,7 +25,7 @@ GIBIBYTE = 1 << 30
 class Answer(NamedTuple):
     """What one check found."""
 
-    verdict: Literal["ok", "note", "fault"]
+    verdict: Literal["ok", "note", "fault", "not run"]
     subject: str
     finding: str
 

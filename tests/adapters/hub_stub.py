@@ -216,7 +216,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({}, 409 if revision in branches else 200)
             branches.setdefault(revision, start)
         elif found := self._commit(kind, name, revision):
-            {"preupload": self._preupload, "commit": self._make, "tag": self._tag}[action](*found, revision, data)
+            repository, commit = found
+            if action == "preupload":
+                self._preupload(repository, commit, data)
+            elif action == "commit":
+                self._make(repository, revision, data)
+            else:
+                self._tag(repository, commit, data)
 
     def _object(self, asked: dict[str, Any]) -> dict[str, Any]:
         if asked["oid"] in self.state.large:
@@ -224,7 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
         to = f"{self.state.url.replace('127.0.0.1', 'localhost')}/large/{asked['oid']}?{SECRET}"
         return {**asked, "actions": {"upload": {"href": to}}}
 
-    def _preupload(self, repository: Repository, commit: str, revision: str, data: bytes) -> None:
+    def _preupload(self, repository: Repository, commit: str, data: bytes) -> None:
         asked, held = json.loads(data), repository.commits[commit]
         ignored = repository.ignored if "gitIgnore" not in asked else ()
         files = [
@@ -238,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
         ]
         self._json({"files": files})
 
-    def _make(self, repository: Repository, commit: str, revision: str, data: bytes) -> None:
+    def _make(self, repository: Repository, revision: str, data: bytes) -> None:
         before, self.state.before_commit = self.state.before_commit, None
         if before:
             before()
@@ -263,9 +269,9 @@ class _Handler(BaseHTTPRequestHandler):
             after()
             self.close_connection = True
             return
-        self._json({"commitUrl": f"{self.state.url}/x/commit/{made}", "commitOid": made})
+        self._json({"commitUrl": f"{self.state.url}/{repository.name}/commit/{made}", "commitOid": made})
 
-    def _tag(self, repository: Repository, commit: str, revision: str, data: bytes) -> None:
+    def _tag(self, repository: Repository, commit: str, data: bytes) -> None:
         name = json.loads(data)["tag"]
         self._json({}, 409 if name in repository.tags else 200)
         repository.tags.setdefault(name, commit)

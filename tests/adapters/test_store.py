@@ -1,13 +1,18 @@
 """One set of tests for both stores; S3 is moto's, in this process."""
 
+import random
 import threading
+import time
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from slipway.adapters.store import LocalStore, S3Store, open_store
+from slipway.adapters.store import LocalStore, S3Store, leftovers, multipart, open_store, probing
+from slipway.adapters.store.body import Slice
+from slipway.adapters.store.connection import Connection
 from slipway.errors import Refusal, UserError
+from tests import s3_servers
 
 
 @pytest.fixture
@@ -16,18 +21,24 @@ def s3(monkeypatch):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    probing.forget()
     with mock_aws():
         client = boto3.client("s3")
         client.create_bucket(Bucket="models")
         yield client
 
 
-@pytest.fixture(params=["local", "s3"])
-def store(request, tmp_path):
+@pytest.fixture(params=["local", "s3", "real"])
+def store(request, tmp_path, monkeypatch):
     if request.param == "local":
-        return LocalStore(tmp_path / "store")
-    request.getfixturevalue("s3")
-    return S3Store("models", "team/a", part=5 << 20)
+        yield LocalStore(tmp_path / "store")
+    elif request.param == "s3":
+        request.getfixturevalue("s3")
+        yield S3Store("models", "team/a", part=5 << 20)
+    else:
+        with s3_servers.server("real") as url:
+            s3_servers.reach(monkeypatch, url)
+            yield s3_servers.store(s3_servers.bucket(url))
 
 
 def test_what_was_created_is_read_listed_and_streamed(store):
@@ -130,34 +141,237 @@ def test_a_local_copy_is_a_hard_link(tmp_path):
     assert (tmp_path / "a").stat().st_ino == (tmp_path / "b").stat().st_ino
 
 
-def test_a_failed_upload_leaves_no_parts(s3, tmp_path, monkeypatch):
-    store = S3Store("models", part=5 << 20)
-    (tmp_path / "big").write_bytes(bytes(11 << 20))
-    send = store._call
+def broken_at(monkeypatch, store, part):
+    """Make sending this part, and those after it, fail."""
+    send = store._connection.call
 
-    def fail_late(name, **arguments):
-        if name == "upload_part" and arguments["PartNumber"] == 3:
+    def call(name, **arguments):
+        if name == "upload_part" and arguments["PartNumber"] >= part:
             raise UserError("network gone")
         return send(name, **arguments)
 
-    monkeypatch.setattr(store, "_call", fail_late)
+    monkeypatch.setattr(store._connection, "call", call)
+
+
+def test_a_failed_upload_leaves_no_parts_where_no_journal_is_kept(s3, tmp_path, monkeypatch):
+    store = S3Store("models", part=5 << 20)
+    (tmp_path / "big").write_bytes(bytes(11 << 20))
+    broken_at(monkeypatch, store, 3)
     with pytest.raises(UserError, match="network gone"):
         store.create("big", tmp_path / "big")
     assert not s3.list_multipart_uploads(Bucket="models").get("Uploads")
     assert store.list() == {}
 
 
-def test_an_endpoint_that_ignores_conditions_is_refused(s3, monkeypatch):
+def counted(monkeypatch, store):
+    """Numbers of the parts that `store` sends from now on."""
+    sent, send = [], store._connection.call
+
+    def call(name, **arguments):
+        if name == "upload_part":
+            sent.append(arguments["PartNumber"])
+        return send(name, **arguments)
+
+    monkeypatch.setattr(store._connection, "call", call)
+    return sent
+
+
+def interrupted(s3, monkeypatch, tmp_path, sha256):
+    """A file of five parts, of which two were sent when the network went."""
+    data = random.Random(1).randbytes(22 << 20)
+    (tmp_path / "big").write_bytes(data)
+    with monkeypatch.context() as patch:
+        store = S3Store("models", part=5 << 20, journal=tmp_path / "uploads", workers=1)
+        store.capabilities()
+        broken_at(patch, store, 3)
+        with pytest.raises(UserError, match="network gone"):
+            store.create("big", tmp_path / "big", sha256=sha256)
+    assert store.list() == {}, "half a file is not visible"
+    return data, S3Store("models", part=5 << 20, journal=tmp_path / "uploads", workers=1)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_interrupted_upload_goes_on_where_it_stopped(s3, tmp_path, monkeypatch, known):
+    sha256 = "ab" * 32 if known else None
+    data, store = interrupted(s3, monkeypatch, tmp_path, sha256)
+    noted, sent = [], counted(monkeypatch, store)
+    store.create("big", tmp_path / "big", sha256=sha256, note=noted.append)
+    assert sent == [3, 4, 5]
+    assert sum(noted) == len(data)
+    assert store.read("big")[0] == data
+    assert not s3.list_multipart_uploads(Bucket="models").get("Uploads")
+    assert list((tmp_path / "uploads").iterdir()) == []
+
+
+def test_a_part_that_arrived_unnoticed_or_torn_lines_are_no_loss(s3, tmp_path, monkeypatch):
+    """The journal was cut short: what the server holds is compared by content."""
+    data, store = interrupted(s3, monkeypatch, tmp_path, "ab" * 32)
+    journal = next((tmp_path / "uploads").iterdir())
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(lines[:2]) + lines[2][:9])
+    sent = counted(monkeypatch, store)
+    store.create("big", tmp_path / "big", sha256="ab" * 32)
+    assert sent == [3, 4, 5]
+    assert store.read("big")[0] == data
+
+
+def test_parts_of_other_content_are_not_taken(s3, tmp_path, monkeypatch):
+    _, store = interrupted(s3, monkeypatch, tmp_path, None)
+    other = random.Random(2).randbytes(22 << 20)
+    (tmp_path / "big").write_bytes(other)
+    sent = counted(monkeypatch, store)
+    store.create("big", tmp_path / "big")
+    assert sent == [1, 2, 3, 4, 5]
+    assert store.read("big")[0] == other
+
+
+def test_an_upload_that_was_given_up_elsewhere_begins_anew(s3, tmp_path, monkeypatch):
+    data, store = interrupted(s3, monkeypatch, tmp_path, "ab" * 32)
+    upload = s3.list_multipart_uploads(Bucket="models")["Uploads"][0]
+    s3.abort_multipart_upload(Bucket="models", Key="big", UploadId=upload["UploadId"])
+    store.create("big", tmp_path / "big", sha256="ab" * 32)
+    assert store.read("big")[0] == data
+
+
+def test_what_someone_else_wrote_meanwhile_stays_and_the_parts_are_freed(s3, tmp_path, monkeypatch):
+    _, store = interrupted(s3, monkeypatch, tmp_path, "ab" * 32)
+    send = store._connection.call
+
+    def call(name, **arguments):
+        if name == "complete_multipart_upload" and "IfNoneMatch" in arguments and arguments["Key"] == "big":
+            s3.put_object(Bucket="models", Key="big", Body=b"theirs")
+        return send(name, **arguments)
+
+    monkeypatch.setattr(store._connection, "call", call)
+    with pytest.raises(FileExistsError):
+        store.create("big", tmp_path / "big", sha256="ab" * 32)
+    assert store.read("big")[0] == b"theirs"
+    assert not s3.list_multipart_uploads(Bucket="models").get("Uploads")
+    assert list((tmp_path / "uploads").iterdir()) == []
+
+
+def test_uploads_that_nobody_finished_for_a_week_are_given_up(s3, tmp_path, monkeypatch):
+    _, store = interrupted(s3, monkeypatch, tmp_path, "ab" * 32)
+    s3.create_multipart_upload(Bucket="models", Key="of/others")
+    assert leftovers.sweep(store._connection, store._journal) == 0, "it may still be finished"
+    later = time.time() + 8 * 86400
+    monkeypatch.setattr("slipway.adapters.store.uploads.time.time", lambda: later)
+    assert leftovers.sweep(store._connection, store._journal) == 1
+    assert [item["Key"] for item in s3.list_multipart_uploads(Bucket="models")["Uploads"]] == ["of/others"]
+    assert list((tmp_path / "uploads").iterdir()) == []
+
+
+def test_parts_grow_with_the_file():
+    assert multipart.part_size(640 << 30, 64 << 20) == 66 << 20
+    assert multipart.part_size(1 << 30, 64 << 20) == 64 << 20
+
+
+def ignoring(monkeypatch, store, operation, condition):
+    """Make the endpoint overlook a condition, as a server does that does not know it."""
+    send = store._connection.call
+
+    def call(name, **arguments):
+        if name == operation:
+            arguments.pop(condition, None)
+        return send(name, **arguments)
+
+    monkeypatch.setattr(store._connection, "call", call)
+
+
+@pytest.mark.parametrize(
+    ("operation", "condition", "said"),
+    [
+        ("put_object", "IfNoneMatch", "ignores If-None-Match,"),
+        ("put_object", "IfMatch", "ignores If-Match,"),
+        ("complete_multipart_upload", "IfNoneMatch", "ignores If-None-Match when parts are joined"),
+    ],
+)
+def test_an_endpoint_that_ignores_conditions_is_refused(s3, monkeypatch, operation, condition, said):
     store = S3Store("models")
-    send = store._call
-
-    def careless(name, **arguments):
-        return send(name, **{key: value for key, value in arguments.items() if key not in {"IfNoneMatch", "IfMatch"}})
-
-    monkeypatch.setattr(store, "_call", careless)
-    with pytest.raises(Refusal, match="ignores If-None-Match"):
+    ignoring(monkeypatch, store, operation, condition)
+    with pytest.raises(Refusal, match=said):
         store.create("a", b"")
     assert s3.list_objects_v2(Bucket="models")["KeyCount"] == 0
+    assert not s3.list_multipart_uploads(Bucket="models").get("Uploads")
+
+
+def test_where_a_copy_cannot_be_create_only_parts_are_copied(s3, monkeypatch):
+    store = S3Store("models")
+    ignoring(monkeypatch, store, "copy_object", "IfNoneMatch")
+    assert not store.capabilities()["create_only_copy"]
+    store.create("a", b"shard")
+    store.create("empty", b"")
+    store.copy("a", "b")
+    store.copy("empty", "also empty")
+    assert (store.read("b")[0], store.read("also empty")[0]) == (b"shard", b"")
+    store.create("c", b"other")
+    with pytest.raises(FileExistsError):
+        store.copy("a", "c")
+    assert store.read("c")[0] == b"other"
+    assert not s3.list_multipart_uploads(Bucket="models").get("Uploads")
+
+
+def test_large_copies_go_in_parts(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("slipway.adapters.store.s3.COPIED_WHOLE", 1 << 20)
+    monkeypatch.setattr("slipway.adapters.store.s3.COPIED_PART", 5 << 20)
+    data = random.Random(3).randbytes(11 << 20)
+    (tmp_path / "big").write_bytes(data)
+    store.create("a", tmp_path / "big")
+    store.copy("a", "b")
+    assert store.read("b")[0] == data
+    with pytest.raises(FileExistsError):
+        store.copy("a", "b")
+
+
+def test_capabilities_are_asked_for_once(s3, monkeypatch):
+    asked = []
+    send = Connection.call
+
+    def call(self, name, **arguments):
+        asked.append(name)
+        return send(self, name, **arguments)
+
+    monkeypatch.setattr(Connection, "call", call)
+    first = S3Store("models").capabilities()
+    assert first["create_only"]
+    assert first["compare_and_swap"]
+    assert first["create_only_in_parts"]
+    assert len(asked) <= 10
+    asked.clear()
+    assert S3Store("models").capabilities() == first
+    assert asked == []
+
+
+def test_tags_change_with_the_object_only(store):
+    assert store.swap("folder/pointer", b"1", None)
+    store.create("folder/a", b"1")
+    before = store.tags("folder")
+    store.copy("folder/a", "folder/b")
+    assert store.swap("folder/pointer", b"2", store.read("folder/pointer")[1])
+    after = store.tags("folder")
+    assert after["folder/a"] == before["folder/a"]
+    assert after["folder/pointer"] != before["folder/pointer"]
+
+
+def test_a_file_that_shrinks_while_it_is_sent_is_said(s3, tmp_path):
+    (tmp_path / "file").write_bytes(bytes(100))
+    with Slice(tmp_path / "file", 0, 200) as body:
+        assert len(body.read(16)) == 100
+        with pytest.raises(UserError, match="became shorter"):
+            body.read(16)
+
+
+def test_a_slice_is_read_in_blocks_and_again_from_its_beginning(tmp_path):
+    data = random.Random(4).randbytes(1 << 20)
+    (tmp_path / "file").write_bytes(data)
+    noted = []
+    with Slice(tmp_path / "file", 1000, 600_000, noted.append) as body:
+        for _ in range(2):
+            body.seek(0)
+            assert b"".join(bytes(block) for block in iter(lambda: body.read(16384), b"")) == data[1000:601_000]
+        body.seek(5)
+        assert body.read() == data[1005:601_000]
+    assert sum(noted) == 600_000
 
 
 def test_a_missing_bucket_is_named(s3):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from flows import gating, steps
+from flows.release_console import facts
 from slipway.cli import main
 from slipway.files import write_atomic
 from slipway.records import AuditReport
@@ -49,6 +50,7 @@ def line(verdict, name):
 def test_without_a_snapshot_a_release_is_warned_aloud_and_signed_with_the_warning(audited, run, capsys):
     run(audited)
     assert "WARNING: audit of the software: NOT RUN" in capsys.readouterr().err
+    assert facts(steps.open_context(audited))["audit"].startswith("NOT RUN, so nobody knows")
     released = audited / ".slipway/store/releases/tiny/v1"
     content = envelope.unseal(
         (released / "statement.json").read_bytes(), signature.IN_TOTO, keys.public_key(audited), "statement"

@@ -93,7 +93,7 @@ def test_a_second_run_sends_nothing_and_a_third_needs_no_prefect(project, run, c
     for words in (
         "nothing to do",
         manifest.digest(project / "bundle"),
-        "GO (10 checks)",
+        "GO (11 checks)",
         "slipway verify",
         "report.html",
     ):

@@ -17,6 +17,7 @@ from tests import release_project, tiny_project
 
 pytestmark = pytest.mark.journey
 
+CODE = "import sys; from slipway.cli import main; sys.exit(main())"
 DEPLOYED = """
 name: tiny
 pull:
@@ -25,16 +26,23 @@ pull:
 deployments:
   - name: release
     entrypoint: tiny.py:release
-    work_pool: {name: local, job_variables: {working_dir: "{{ $SLIPWAY_ROOT }}"}}
+    work_pool: &pool {name: local, job_variables: {working_dir: "{{ $SLIPWAY_ROOT }}"}}
+  - name: outer
+    entrypoint: tiny.py:outer
+    work_pool: *pool
 """
 
 
-@pytest.fixture
-def project(tmp_path, database):
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, database):
+    """Released by nobody yet; server and worker run."""
+    tmp_path = tmp_path_factory.mktemp("form")
     root = release_project.make(tmp_path / "project")
     (root / ".slipway").mkdir()
     (root / ".slipway" / "mlflow.db").write_bytes(database.read_bytes())
-    (root / "tiny.py").write_text("from flows.release import release\n")
+    (root / "tiny.py").write_text(
+        "from prefect import flow\nfrom flows.release import release\n\n@flow\ndef outer():\n    release()\n"
+    )
     (root / "prefect.yaml").write_text(DEPLOYED)
     for name in ("ana", "ben"):
         release_project.key_pair(tmp_path / "people" / f"{name}.key")
@@ -73,7 +81,7 @@ class Api:
     def __call__(self, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json", **self.headers}
-        request = urllib.request.Request(f"{self.url}/{path}", data, headers, method=method)
+        request = urllib.request.Request(f"{self.url}/{path}", data, headers, method=method)  # noqa: S310
         with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310
             return json.load(response)
 
@@ -106,7 +114,7 @@ def signed(project, form, name, *more):
         command.replace("NAME", name).replace("FILE", str(project.parent / "people" / f"{name}.key")).split()[1:]
     )
     done = subprocess.run(
-        [sys.executable, "-c", "import sys; from slipway.cli import main; sys.exit(main())", *arguments, "--yes", *more],
+        [sys.executable, "-c", CODE, *arguments, "--yes", *more],
         cwd=project.parent / "people", capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "PRIVATE" not in done.stdout
@@ -139,7 +147,7 @@ def test_a_paused_run_goes_on_with_a_signed_line_and_with_nothing_else(project):
     answer(signed(project, form, "ben"))
     form = asked()
     assert "'ben', who is not among release.approval.approvers" in form
-    assert not (project / ".slipway" / "store" / "releases").exists()
+    assert versions(project) == []
     answer(signed(project, form, "ana"))
     state = api.wait(run, "COMPLETED")
     assert state["type"] == "COMPLETED"
@@ -150,7 +158,31 @@ def test_a_paused_run_goes_on_with_a_signed_line_and_with_nothing_else(project):
     assert b"ana" in (store.root / "releases" / "tiny" / "v1" / "GATE.html").read_bytes()
 
 
+def versions(project):
+    return sorted(path.name for path in (project / ".slipway" / "store" / "releases").glob("*/*"))
+
+
+def test_inside_another_flow_it_waits_in_place(project):
+    before = versions(project)
+    release_project.bundle(project, card="# Inside another\n")
+    api = Api()
+    deployment = api("GET", "deployments/name/outer/outer")["id"]
+    outer = api("POST", f"deployments/{deployment}/create_flow_run", {})["id"]
+    deadline = time.monotonic() + 150
+    while not (found := api("POST", "flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["PAUSED"]}}}})):
+        assert time.monotonic() < deadline, api("GET", f"flow_runs/{outer}")["state"]
+        time.sleep(0.5)
+    inner = found[0]
+    assert inner["id"] != outer
+    line = signed(project, api.form(inner["id"], inner["state"]), "ana")
+    api("POST", f"flow_runs/{inner['id']}/resume", {"run_input": {"line": line}})
+    api.wait(outer, "COMPLETED")
+    assert len(versions(project)) == len(before) + 1
+
+
 def test_a_pasted_veto_ends_the_run_and_nothing_is_released(project):
+    before = versions(project)
+    release_project.bundle(project, card="# Not yet\n")
     api = Api()
     deployment = api("GET", "deployments/name/release/release")["id"]
     run = api("POST", f"deployments/{deployment}/create_flow_run", {})["id"]
@@ -162,4 +194,4 @@ def test_a_pasted_veto_ends_the_run_and_nothing_is_released(project):
         assert time.monotonic() < deadline, state
         time.sleep(0.5)
     assert "rejected by ana: not yet" in state["message"]
-    assert not (project / ".slipway" / "store" / "releases").exists()
+    assert versions(project) == before

@@ -140,7 +140,7 @@ def test_a_decision_of_the_future_does_not_count(people, monkeypatch):
 
 def test_a_line_signed_elsewhere_is_taken_and_nothing_else_is(people):
     for typed in ("ana", "", "approved", "QUJD", "W10=", "e30=", "x" * 70_000):
-        with pytest.raises(Refusal, match="no signed decision|not a signed decision"):
+        with pytest.raises(Refusal, match=r"(no|not a) signed decision"):
             approval.take(people.policy, people.root, DIGEST, typed)
     line = people.line("ana")
     with pytest.raises(Refusal, match=f"signed for bundle {DIGEST}"):
@@ -227,5 +227,5 @@ def test_the_recipe_takes_a_path_or_key_and_identity(values):
     assert (people["ana"].key, people["ana"].identity) == ("people/ana.pub", None)
     assert people["cyn"].identity == "cyn@example.org"
     values["release"]["approval"]["approvers"] = {"../ana": "x"}
-    with pytest.raises(UserError, match="release.approval.approvers"):
+    with pytest.raises(UserError, match=r"release\.approval\.approvers"):
         parse(values, "params.yaml")

@@ -1,6 +1,8 @@
 """The audit: what the advisories say of the packages of a bill of materials, and that no doubt is ever clean."""
 
+import copy
 import json
+import random
 import zipfile
 from datetime import date
 
@@ -19,7 +21,7 @@ RANGE = [{"introduced": "0"}, {"fixed": "1.1"}]
 
 def entry(name="GHSA-aaaa", package="numpy", events=RANGE, **changes):
     """An advisory as OSV publishes it."""
-    ranges_ = [{"type": "ECOSYSTEM", "events": events}] if events else []
+    ranges_ = [{"type": "ECOSYSTEM", "events": copy.deepcopy(events)}]
     about = {"package": {"ecosystem": "PyPI", "name": package}, "ranges": ranges_, "versions": []}
     values = {
         "schema_version": "1.7.3", "id": name, "modified": "2026-06-20T12:00:00.123456789Z",
@@ -31,7 +33,7 @@ def entry(name="GHSA-aaaa", package="numpy", events=RANGE, **changes):
 def snapshot(folder, *entries):
     folder.mkdir(parents=True, exist_ok=True)
     for one in entries:
-        (folder / f"{one['id']}.json").write_text(json.dumps(one))
+        (folder / f"{len(list(folder.iterdir()))}.json").write_text(json.dumps(one))
     return folder
 
 
@@ -123,6 +125,9 @@ def test_the_lowest_fix_of_each_range_that_covers_it():
         ({"ranges": [{"type": "GIT", "events": [{"introduced": "0"}]}]}, "neither versions nor a range"),
         ({}, "neither versions nor a range"),
         ({"versions": "1.0"}, "is no list"),
+        ({"versions": {}, "ranges": []}, "is no list"),
+        ({"ranges": [True]}, "without events"),
+        ({"ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": ["0"]}]}]}, "no version of PEP 440"),
     ],
 )
 def test_an_advisory_that_does_not_decide_it_leaves_the_package_not_audited(tmp_path, about, words):
@@ -139,6 +144,12 @@ def test_a_range_that_covers_it_decides_whatever_another_leaves_open(tmp_path):
     about = {"package": {"ecosystem": "PyPI", "name": "numpy"}}
     about["ranges"] = [{"type": "ECOSYSTEM", "events": events}, {"type": "ECOSYSTEM", "events": RANGE}]
     assert audit(tmp_path, entry(affected=[about])).status == "affected"
+
+
+def test_a_listed_version_decides_whatever_the_ranges_are(tmp_path):
+    about = {"package": {"ecosystem": "PyPI", "name": "numpy"}, "versions": ["1.0"], "ranges": [True, {"events": 7}]}
+    (found,) = audit(tmp_path, entry(affected=[about], severity={"high": True})).findings
+    assert (found.fixed_in, found.severity) == ((), ())
 
 
 def test_names_are_canonical_on_both_sides(tmp_path):
@@ -204,7 +215,10 @@ def test_an_old_database_is_stale_by_its_entries_whatever_the_files_say(tmp_path
         (json.dumps(entry(modified="lately")), "not a time"),
         (json.dumps(entry(modified="2026-13-40T00:00:00Z")), "not a time"),
         (json.dumps(entry(modified="2026-07-05T00:00:00Z")), "still to come"),
-        (json.dumps(entry(affected={})) and json.dumps(entry(affected="all")), "no list of objects"),
+        (json.dumps(entry(affected="all")), "no list of objects"),
+        (json.dumps(entry(affected={})), "no list of objects"),
+        (json.dumps(entry(affected=[0])), "no list of objects"),
+        (json.dumps(entry(withdrawn=True)), "`withdrawn` is 'True', not a time"),
         (json.dumps(entry(affected=[{"package": {"name": "numpy"}}])), "without ecosystem and name"),
         (json.dumps(entry(aliases="CVE-1")), "`aliases` is no list"),
     ],
@@ -216,6 +230,31 @@ def test_one_entry_that_cannot_be_read_makes_it_not_run(tmp_path, content, words
     assert (report.status, report.audited, report.findings, report.database_date) == ("not run", 0, (), None)
     assert words in report.reason
     assert "odd.json" in report.reason
+
+
+def test_whatever_is_made_of_an_entry_is_a_status_and_no_exception(tmp_path):
+    chance, junk = random.Random(7), [None, 0, True, "", [], {}, [[]], {"a": 1}, "\u202e", 10**400, float("inf")]
+
+    def spots(value, path=()):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield (*path, key)
+            if isinstance(inner, dict | list):
+                yield from spots(inner, (*path, key))
+
+    seen = set()
+    for _ in range(400):
+        one = entry(aliases=["CVE-1"], severity=[{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N"}])
+        *way, last = chance.choice(list(spots(one)))
+        inner = one
+        for key in way:
+            inner = inner[key]
+        inner[last] = chance.choice(junk)
+        (tmp_path / "a.json").write_text(json.dumps(one))
+        report = examine(bom(("numpy", "1.0")), tmp_path, TODAY, 30)
+        assert table(report)
+        assert report.status != "clean" or one["affected"] != entry()["affected"] or "withdrawn" in one
+        seen.add(report.status)
+    assert {"affected", "not run"} <= seen
 
 
 def test_two_different_entries_of_one_id_are_two_snapshots(tmp_path):
@@ -278,9 +317,11 @@ def test_a_bill_without_packages_is_not_run(tmp_path):
 
 def test_the_words_of_an_advisory_cannot_move_a_terminal(tmp_path):
     odd = entry(summary="red \x1b[31m \u202e text\nsecond", aliases=["CVE\x07"])
-    assert "\x1b" not in (told := table(audit(tmp_path, odd)))
-    assert "\u202e" not in told
-    assert "\x07" not in told
+    doubtful = entry("GHSA-\x1b[31m", "scipy", events=["\u202e\x07"])
+    parts = [{"type": "library", "name": "\x1b[2J"}]
+    told = table(audit(tmp_path, odd, doubtful, packages=(("numpy", "1.0"), ("scipy", "1.0")), components=parts))
+    assert "GHSA-\\u001b" in told
+    assert not {"\x1b", "\u202e", "\x07"} & set(told)
 
 
 def test_the_words_of_an_advisory_do_not_make_the_scan_refuse_the_page(tmp_path):

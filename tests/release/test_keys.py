@@ -69,7 +69,7 @@ def test_reading_the_public_key_makes_no_key(tmp_path, monkeypatch):
 def test_what_is_no_key_is_said(tmp_path, pair):
     (tmp_path / "x").write_text("hello")
     (tmp_path / "x").chmod(0o600)
-    with pytest.raises(UserError, match="not an unencrypted private key"):
+    with pytest.raises(UserError, match="not a private key in PEM"):
         keys.public_pem(tmp_path / "x")
     for path in (tmp_path / "x", pair):
         with pytest.raises(UserError, match="not a public key"):

@@ -71,10 +71,23 @@ def test_a_matrix_of_zeros_is_refused_and_a_vector_is_not(tmp_path):
     )
     assert (
         findings(
-            tmp_path, **{"q.lora_B.weight": torch.zeros(4, 2), "a.relative_position_bias_table": torch.zeros(4, 2)}
+            tmp_path,
+            **{
+                "q.lora_A.weight": torch.ones(2, 4),
+                "q.lora_B.weight": torch.zeros(4, 2),
+                "a.relative_position_bias_table": torch.zeros(4, 2),
+            },
         )
         == ()
     )
+
+
+def test_a_file_of_zeros_is_refused_whatever_its_shapes(tmp_path):
+    assert [f.rule for f in findings(tmp_path, b=torch.zeros(5), s=torch.zeros(1, 5))] == ["weights.all_zero"]
+    assert findings(tmp_path, b=torch.zeros(5), s=torch.ones(1)) == ()
+    assert findings(tmp_path, s=torch.zeros(())) == ()
+    save_file({"b": torch.zeros(5)}, tmp_path / "model-00001-of-00002.safetensors")
+    assert scan(tmp_path / "model-00001-of-00002.safetensors", LIMIT).passed
 
 
 def test_a_tensor_that_begins_at_an_odd_byte(tmp_path):

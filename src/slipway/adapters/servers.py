@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from subprocess import Popen
 
-from slipway import processes
+from slipway import ENVIRONMENT, processes
 from slipway.errors import UserError
 
 POOL = "local"
@@ -39,10 +39,10 @@ def environment(root: Path, prefect_url: str) -> dict[str, str]:
     """What the servers, the worker and the flows it starts get; values already set win, except the address."""
     state = root / ".slipway"
     usual = {
+        **ENVIRONMENT,
         "PREFECT_HOME": str(state / "prefect"),
         # Another site in the browser must not be able to start or change runs.
         "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "SLIPWAY_ROOT": str(root),
     }
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
@@ -79,6 +79,7 @@ def up(root: Path, prefect_file: str = "prefect.yaml") -> None:
                     f"SLIPWAY_{name.upper()}_PORT=… slipway up"
                 )
         (root / ".slipway" / "prefect").mkdir(parents=True, exist_ok=True)
+        (root / ".slipway").chmod(0o700)
         try:
             _start(root, running, ports, prefect_file)
         except BaseException:
@@ -135,6 +136,12 @@ def down(root: Path) -> None:
             processes.end(facts["pid"])
             print(f"{name} ended")
         _note(root, name).unlink(missing_ok=True)
+
+
+def running(root: Path) -> dict[str, tuple[str, int]]:
+    """Address and process id of each server that `up` started and that still runs."""
+    found = {name: processes.recorded(_note(root, name)) for name in ("prefect", "mlflow")}
+    return {name: (str(facts["url"]), int(facts["pid"])) for name, facts in found.items() if facts}
 
 
 def status(root: Path) -> list[str]:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from slipway import private_cache
 from slipway.errors import UserError
 
 
@@ -12,6 +13,7 @@ def project() -> Path:
     """The project that the working directory lies in."""
     for directory in (Path.cwd(), *Path.cwd().parents):
         if (directory / "dvc.yaml").is_file() and (directory / "params.yaml").is_file():
+            private_cache()
             return directory
     raise UserError(
         f"{Path.cwd()}: neither here nor above is a Slipway project (dvc.yaml and params.yaml); change into one"

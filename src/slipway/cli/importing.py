@@ -10,8 +10,8 @@ from slipway.errors import Refusal, UserError
 
 BESIDE = (
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "LICENSE", "NOTICE",
-    "preprocessor_config.json", "chat_template.jinja",
+    "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "LICENSE",
+    "NOTICE", "preprocessor_config.json", "chat_template.jinja",
 )  # fmt: skip
 """Files that are copied with the weights if a scan finds nothing in them."""
 LARGEST = 1 << 28

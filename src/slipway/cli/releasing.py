@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from slipway.cli.common import become, project
-from slipway.errors import UserError
+from slipway.errors import Refusal, UserError
 
 if TYPE_CHECKING:
     from slipway.adapters.store import LocalStore, S3Store
+    from slipway.release.certificates import Vouched
     from slipway.release.verify import Verified
 
 
@@ -20,35 +21,100 @@ class Found(NamedTuple):
     """Of its keys in the store."""
     verified: "Verified"
     public: bytes
-    """The key that signed it, PEM."""
+    """A key of the publisher, PEM; the key log of the store leads from it to the one that signed."""
 
 
-def find(reference: str, key: str | None) -> Found:
+def find(
+    reference: str, key: str | None, *, log: str | None = None, chain: str | None = None, identity: str | None = None
+) -> Found:
     """Verify the release that `reference` names: a directory, s3://…, NAME or NAME@VERSION.
 
     Args:
         reference: as on the command line.
         key: file of the public key; None for the project's own.
+        log: copy of the key log, for a directory outside of a store.
+        chain: file of the authorities' certificates, instead of a key.
+        identity: whom the certificate must be of.
     """
-    from slipway.adapters.store import LocalStore, open_store
+    from slipway.adapters.store import open_store
     from slipway.recipe import load
-    from slipway.release import keys, source, verify
+    from slipway.release import keyring, source, verify
     from slipway.release.pointer import release_prefix
 
-    public = keys.read_public(key) if key else keys.public_key(project())
+    events = keyring.load_copy(log) if log else ()
+    place = _place(reference)
+    if place is None:
+        root = project()
+        store, channel = open_store(root=root), load(root / "params.yaml").release.channel
+        name, _, version = reference.partition("@")
+        at = version or (_named(store, name, channel) if chain else "")
+        public, vouched = _anchor(store, release_prefix(name, at), key, chain, identity)
+        verified = source.Releases(lambda: store, lambda: public, channel, log=events).find(reference)
+        prefix = release_prefix(verified.release.name, verified.release.version)
+    else:
+        store, prefix = place
+        public, vouched = _anchor(store, prefix, key, chain, identity)
+        verified = verify.verify(store, prefix, public, log=events)
+    if vouched:
+        vouched.check_time(verified.signed_at, verified.uri)
+        who = ", ".join(vouched.identities) or vouched.subject
+        verified = verified.model_copy(update={"certificate": who})
+    return Found(store, prefix, verified, public)
+
+
+def _place(reference: str) -> "tuple[LocalStore | S3Store, str] | None":
+    """Store and prefix that an address or a directory names; None for NAME and NAME@VERSION.
+
+    A directory that lies in a store is taken as the store's, so that its key log is followed.
+    """
+    from slipway.adapters.store import LocalStore, open_store
+    from slipway.release import keyring
+
     if reference.startswith("s3://"):
         bucket, _, prefix = reference.removeprefix("s3://").partition("/")
-        remote = open_store(f"s3://{bucket}")
-        return Found(remote, prefix, verify.verify(remote, prefix, public), public)
+        return open_store(f"s3://{bucket}"), prefix
     if Path(reference).is_dir():
-        local = LocalStore(reference)
-        return Found(local, "", verify.verify(local, "", public), public)
+        parts = Path(reference).resolve().parts
+        top = Path(*parts[:-3])
+        if parts[-3:-2] == ("releases",) and (top / keyring.FOLDER).is_dir():
+            return LocalStore(top), "/".join(parts[-3:])
+        return LocalStore(reference), ""
     if "/" in reference:
         raise UserError(f"{reference}: no such directory; name a release directory, s3://…, NAME or NAME@VERSION")
-    root = project()
-    store, channel = open_store(root=root), load(root / "params.yaml").release.channel
-    verified = source.Releases(lambda: store, lambda: public, channel).find(reference)
-    return Found(store, release_prefix(verified.release.name, verified.release.version), verified, public)
+    return None
+
+
+def _anchor(
+    store: "LocalStore | S3Store", prefix: str, key: str | None, chain: str | None, identity: str | None
+) -> "tuple[bytes, Vouched | None]":
+    """The key to begin with: the one given, the project's own, or that of a certificate that holds."""
+    from slipway.release import certificates, keys, signature
+
+    if chain is None:
+        if identity is not None:
+            raise UserError("--identity names whom a certificate is of; give the authorities with --certificate-chain")
+        return keys.read_public(key) if key else keys.public_key(project()), None
+    if key is not None:
+        raise UserError("--key and --certificate-chain: which of the two is to be trusted? Give one")
+    at = f"{prefix.strip('/')}/{signature.NAME}".lstrip("/")
+    try:
+        data = store.read(at)[0]
+    except FileNotFoundError:
+        raise Refusal(f"{store.url}/{at}: missing; this is no complete release") from None
+    vouched = certificates.vouched(data, chain, f"{store.url}/{at}", identity)
+    return vouched.public, vouched
+
+
+def _named(store: "LocalStore | S3Store", name: str, channel: str) -> str:
+    """The version that a pointer speaks of, to read a certificate from; that pointer is checked afterwards."""
+    from slipway.release.envelope import claimed
+    from slipway.release.pointer import pointer_key
+
+    at = pointer_key(name, channel)
+    try:
+        return str(claimed(store.read(at)[0], f"{store.url}/{at}").get("version"))
+    except FileNotFoundError:
+        raise Refusal(f"{store.url}/{at}: the pointer is missing; nothing was released on this channel") from None
 
 
 def release(arguments: argparse.Namespace) -> int:
@@ -87,14 +153,52 @@ def approve(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def verify_options(parser: argparse.ArgumentParser) -> None:
+    """What `slipway verify` takes."""
+    parser.add_argument("release", metavar="RELEASE", help="directory, s3:// address, NAME or NAME@VERSION")
+    parser.add_argument("--key", metavar="FILE", help="public key (PEM); default: this project's own")
+    parser.add_argument("--keys", metavar="PATH", help="copy of the key log (from `slipway keys export`)")
+    parser.add_argument("--certificate-chain", metavar="FILE", help="authorities to trust (PEM), instead of a key")
+    parser.add_argument("--identity", metavar="NAME", help="mailbox, URI or host that the certificate must be of")
+    parser.add_argument("--json", metavar="OUT", help="write what was proved to this file")
+
+
 def verify(arguments: argparse.Namespace) -> int:
     """Check signature, statement and every byte of a release.
 
     RELEASE is a directory (any plain copy of a release), s3://bucket/prefix/releases/NAME/VERSION, or
-    NAME or NAME@VERSION in the store. Needs the public key and no network for a directory.
+    NAME or NAME@VERSION in the store. Needs the public key, or an authority's certificate, and no network for a
+    directory. The key may be an older one of the publisher: docs/keys.md.
     """
-    found = find(arguments.release, arguments.key).verified
-    release = found.release
-    print(f"{release.name} {release.version} (release {release.sequence}): verified\n{found.uri}")
-    print(f"{found.files} files, {found.bytes:,} bytes, each as signed by key {found.signed_by[:16]}…")
+    found = find(
+        arguments.release, arguments.key, log=arguments.keys, chain=arguments.certificate_chain,
+        identity=arguments.identity,
+    ).verified  # fmt: skip
+    if arguments.json:
+        Path(arguments.json).write_text(found.to_json(), "utf-8")
+    print(_told(found))
     return 0
+
+
+def _told(found: "Verified") -> str:
+    """What was proved, for people."""
+    release = found.release
+    before = f"manifest {release.predecessor[:16]}…" if release.predecessor else "no release, it is the first"
+    state = {True: ", with changes that were not committed", False: "", None: ""}[found.dirty]
+    rows = {
+        "certificate": found.certificate,
+        "key log": f"{found.key_events} events followed" if found.key_events else None,
+        "signed at": f"{found.signed_at} (as signed, not proved)" if found.signed_at else None,
+        "gate": found.gate or "not stated",
+        "approvals": found.approvals or "not stated",
+        "commit": f"{found.commit}{state}" if found.commit else "not stated",
+        "follows": before,
+        "manifest": release.manifest_sha256,
+    }
+    lines = [
+        f"{release.name} {release.version} (release {release.sequence}): verified",
+        found.uri,
+        f"{found.files} files, {found.bytes:,} bytes, each as signed by key {found.signed_by[:16]}…",
+        *(f"  {name:<12} {value}" for name, value in rows.items() if value),
+    ]
+    return "\n".join(lines)

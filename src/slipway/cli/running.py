@@ -1,10 +1,18 @@
 """`slipway status`, `up`, `down` and `doctor`."""
 
 import argparse
+import os
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slipway.cli.common import project
+
+if TYPE_CHECKING:
+    from slipway.doctor import Answer
 
 
 def status(_: argparse.Namespace) -> int:
@@ -42,19 +50,66 @@ def down(_: argparse.Namespace) -> int:
     return 0
 
 
-def doctor(_: argparse.Namespace) -> int:
+def doctor(arguments: argparse.Namespace) -> int:
     """Look for what would go wrong.
 
-    Checks Python, git, pins, disk, recipe, inputs, environment and keys. Reads only.
+    Checks Python, git, pins, disk, recipe, inputs, environment and keys; with --security the safe defaults of this
+    machine, the running servers and the store. Reads only. Exit code 1: a fault, 2: something could not be looked at.
     """
     from slipway.data.sources.lock import check_lock
     from slipway.doctor import examine
     from slipway.recipe import load
 
     root = project()
-    faults = 0
-    for answer in examine(root, lambda: check_lock(load(root / "params.yaml"), root)):
-        mark = {"ok": "✓", "note": "·", "fault": "✗"}[answer.verdict]
-        print(f"{mark} {answer.subject:<12} {answer.finding}")
-        faults += answer.verdict == "fault"
-    return 1 if faults else 0
+    if arguments.security:
+        return _report(_secure(root), 16)
+    return _report(examine(root, lambda: check_lock(load(root / "params.yaml"), root)), 12)
+
+
+def _report(answers: "Iterable[Answer]", width: int) -> int:
+    """Print a line per answer and how many there are of each kind; the exit code."""
+    count: Counter[str] = Counter()
+    for answer in answers:
+        mark = {"ok": "✓", "note": "·", "fault": "✗", "not run": "?"}[answer.verdict]
+        print(f"{mark} {answer.subject:<{width}} {answer.finding}", flush=True)
+        count[answer.verdict] += 1
+    print(", ".join(f"{number} {verdict}" for verdict, number in sorted(count.items())))
+    return 1 if count["fault"] else 2 if count["not run"] else 0
+
+
+def _secure(root: Path) -> "Iterable[Answer]":
+    """The checks of `slipway.security`, on the servers of `slipway up` or those that the environment names."""
+    from slipway.adapters import servers
+    from slipway.security import Server, examine
+
+    started = servers.running(root)
+    user, word = (os.environ.get(f"MLFLOW_TRACKING_{name}") for name in ("USERNAME", "PASSWORD"))
+    named = {
+        "prefect": (os.environ.get("PREFECT_API_URL", ""), os.environ.get("PREFECT_API_AUTH_STRING")),
+        "mlflow": (os.environ.get("MLFLOW_TRACKING_URI", ""), f"{user}:{word}" if user and word else None),
+    }
+    found: dict[str, Server | None] = {}
+    for name, (url, login) in named.items():
+        if url.startswith(("http://", "https://")):
+            same = name in started and started[name][0].rstrip("/") == url.rstrip("/")
+            found[name] = Server(name, url.rstrip("/"), login, started[name][1] if same else None)
+        else:
+            found[name] = Server(name, started[name][0], None, started[name][1]) if name in started else None
+    return examine(root, found, lambda: _store(root))
+
+
+def _store(root: Path) -> "Answer":
+    """Whether the store keeps to its conditions, and whether strangers may write there."""
+    from slipway.adapters.store import LocalStore, open_store
+    from slipway.doctor import Answer
+
+    store = open_store(root=root)
+    if isinstance(store, LocalStore):
+        if not store.root.is_dir():
+            return Answer("ok", "store", f"{store.url}: not made yet")
+        mode = store.root.stat().st_mode & 0o777
+        if mode & 0o022:
+            return Answer("fault", "store", f"others may write into {store.url} (mode {mode:o}); chmod 755 it")
+        return Answer("ok", "store", f"{store.url}: others may not write there")
+    held = [name for name, holds in store.capabilities().items() if holds]
+    return Answer("ok", "store", f"{store.url} keeps to: {', '.join(held)}")

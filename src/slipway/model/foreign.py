@@ -4,6 +4,7 @@
 it writes is no more trusted than the pickle was: whoever calls this scans it before anything loads it.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -34,7 +35,7 @@ class Found(NamedTuple):
 
     files: Mapping[Path, str]
     """File -> name of what it becomes."""
-    index: Mapping[str, str] | None
+    named: Mapping[str, str] | None
     """Tensor -> name of its new file, as the source's index says; None without one."""
 
 
@@ -96,18 +97,22 @@ def _run(command: list[str], folder: Path, seconds: float, source: Path) -> str:
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, cwd=folder, env=_environment(), start_new_session=True
-        )  # fmt: skip
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=errors,
+            cwd=folder,
+            env=_environment(),
+            start_new_session=True,
+        )
         late = False
         try:
             child.wait(seconds)
         except subprocess.TimeoutExpired:
             late = True
         finally:
-            try:
+            with contextlib.suppress(ProcessLookupError):  # it has ended, and left nothing behind
                 os.killpg(child.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # it has ended, and left nothing behind
             child.wait()
         errors.seek(0)
         told = ascii(errors.read(1 << 20).decode("utf-8", "replace").strip().rpartition("\n")[2][:200])
@@ -177,8 +182,8 @@ def convert_all(found: Found, folder: Path, *, key: str = "", progress: Callable
                 raise Refusal(f"{path}: holds {str(tensor)[:80]!a}, which {held[tensor]} holds too; take a whole copy")
             held[tensor] = name
     progress(len(found.files), len(found.files), f"{len(held)} tensors")
-    if found.index is not None:
-        if wrong := sorted(set(held.items()) ^ set(found.index.items())):
+    if found.named is not None:
+        if wrong := sorted(set(held.items()) ^ set(found.named.items())):
             raise Refusal(
                 f"the index and the shards do not agree on {wrong[0][0][:80]!a}; take a whole copy of the model"
             )

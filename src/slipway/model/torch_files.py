@@ -26,7 +26,8 @@ REBUILDS = re.compile(
     r"collections OrderedDict|torch\._utils _rebuild_(tensor_v2|parameter|parameter_with_state)|torch Size|"
     r"torch (Float|Double|Half|BFloat16|Long|Int|Short|Char|Byte|Bool|ComplexFloat|Untyped)Storage|"
     r"torch\.storage (Untyped|Typed)Storage|torch (u?int(8|16|32|64)|float(16|32|64)|bfloat16|bool|"
-    r"float8_e(5m2|4m3fn)(uz)?|complex64)|torch\._tensor _rebuild_from_type_v2|torch\.nn\.parameter Parameter|torch Tensor"
+    r"float8_e(5m2|4m3fn)(uz)?|complex64)|torch\._tensor _rebuild_from_type_v2|"
+    r"torch\.nn\.parameter Parameter|torch Tensor"
 )
 UNKNOWN_CALLS = {"STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4", "NEWOBJ", "NEWOBJ_EX", "PERSID"}
 """Instructions that torch does not write and that could name something else than GLOBAL says."""
@@ -86,10 +87,12 @@ def _members(path: Path, archive: zipfile.ZipFile) -> Iterator[zipfile.ZipInfo]:
             raise _refuse(path, f"the zip holds {name[:80]!a}, twice or where torch.save writes nothing of that name")
         if info.flag_bits & ~0x0808 or info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
             raise _refuse(path, f"the zip's member {name[:80]!a} is encrypted or compressed")
+        if not end <= info.header_offset < archive.start_dir:
+            raise _refuse(path, f"the zip's member {name[:80]!a} does not begin where the zip says")
         with path.open("rb") as stream:
             stream.seek(info.header_offset)
             head = stream.read(30)
-            if len(head) < 30 or head[:4] != b"PK\x03\x04" or info.header_offset < end:
+            if len(head) < 30 or head[:4] != b"PK\x03\x04":
                 raise _refuse(path, f"the zip's member {name[:80]!a} does not begin where the zip says")
             flags, method = struct.unpack_from("<HH", head, 6)
             length, extra = struct.unpack_from("<HH", head, 26)

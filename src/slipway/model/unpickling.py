@@ -1,4 +1,4 @@
-"""The process that loads one foreign file: no network, no other file, little memory, and whatever is not expected ends it.
+"""The process that loads one foreign file: no network, no other file, little memory; what is not expected ends it.
 
 Started by `slipway.model.foreign` as `python -I -m slipway.model.unpickling SOURCE TARGET LIMITS`. Everything that is
 needed is imported and used once beforehand; then the process gives up what it can: the network and the right to gain
@@ -44,12 +44,12 @@ def _limit(memory: int, output: int, seconds: int) -> None:
         int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() if sys.platform == "linux" else 0
     )
     room = mapped + memory if mapped else resource.RLIM_INFINITY
-    for what, most in (
+    for what, wanted in (
         (resource.RLIMIT_AS, room), (resource.RLIMIT_FSIZE, output), (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_NOFILE, 64), (resource.RLIMIT_NPROC, 0), (resource.RLIMIT_CORE, 0),
     ):  # fmt: skip
         hard = resource.getrlimit(what)[1]
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(what, (most, most))
 
 
@@ -89,14 +89,15 @@ def _tensors(loaded: Any, room: int) -> dict[str, Any]:
     import torch
 
     if not isinstance(loaded, dict) or not loaded:
-        raise _Refused(f"holds {type(loaded).__name__} where names of tensors are expected")
+        held = type(loaded).__name__ if loaded else "nothing"
+        raise _Refused(f"holds {held} where names of tensors are expected")
     found: dict[str, Any] = {}
     storages: set[int] = set()
     total = 0
     for name, value in loaded.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
-            held = [key for key, inner in loaded.items() if isinstance(key, str) and isinstance(inner, dict)]
-            hint = f"; it holds {', '.join(map(repr, held[:5]))}: choose one with --key" if held else ""
+            inside = [key for key, inner in loaded.items() if isinstance(key, str) and isinstance(inner, dict)]
+            hint = f"; it holds {', '.join(map(repr, inside[:5]))}: choose one with --key" if inside else ""
             raise _Refused(f"{str(name)[:80]!a} is {type(value).__name__}, not a tensor{hint}")
         tensor = value.detach()
         kind = str(tensor.dtype).removeprefix("torch.")
@@ -119,11 +120,12 @@ def _tensors(loaded: Any, room: int) -> dict[str, Any]:
 
 def convert(source: str, target: str, limits: dict[str, Any]) -> dict[str, Any]:
     """Load `source`, write `target`; returns what the last line says."""
+    alone = _isolate()  # first: the kernel lets only a process of one thread go
+
     import torch
     from safetensors.torch import save_file
 
     _warm_up(os.path.dirname(target))  # noqa: PTH120
-    alone = _isolate()
     _limit(limits["memory"], limits["output"], limits["seconds"])
     _watch(source)
     try:

@@ -33,6 +33,7 @@ from slipway.records.evaluation import (
     WorstItem,
 )
 from slipway.records.gate import GateLine, GateVerdict, Tier, Verdict
+from slipway.records.incident import Incident, IncidentKind, Look, OpenIncident, Watch
 from slipway.records.ledger import AttemptRecord, LedgerReport, LedgerTotal, project_ledger, read_ledger
 from slipway.records.openness import OpennessComponent, OpennessLine, OpennessReport
 from slipway.records.reports import (
@@ -64,10 +65,14 @@ __all__ = [
     "Finding",
     "GateLine",
     "GateVerdict",
+    "Incident",
+    "IncidentKind",
     "LedgerReport",
     "LedgerTotal",
+    "Look",
     "Measure",
     "Obligation",
+    "OpenIncident",
     "OpennessComponent",
     "OpennessLine",
     "OpennessReport",
@@ -87,6 +92,7 @@ __all__ = [
     "TrainReport",
     "ValidateReport",
     "Verdict",
+    "Watch",
     "WorstItem",
     "project_ledger",
     "read_ledger",

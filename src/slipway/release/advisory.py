@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from slipway.errors import Refusal
+from slipway.release import keyring
 from slipway.release.claim import Store
 from slipway.release.envelope import seal, unseal
 from slipway.release.keys import public_of
@@ -101,7 +102,16 @@ def read(store: Reader, yanked: Yanked, public: bytes) -> dict[str, Any]:
     """
     key = key_of(yanked.name, yanked.version).removesuffix(".json") + ".dsse.json"
     what = f"{store.url}/{key}"
-    found = unseal(store.read(key)[0], TYPE, public, what)
+    data, keys = store.read(key)[0], keyring.read(store, public).keys
+    found = unseal(data, TYPE, next((k for k in keys if _signed_by(data, k)), keys[-1]), what)
     if found.get("id") != identifier(yanked.name, yanked.version):
         raise Refusal(f"{what}: about {found.get('id')}; someone copied it here")
     return found
+
+
+def _signed_by(data: bytes, key: bytes) -> bool:
+    try:
+        unseal(data, TYPE, key, "advisory")
+    except Refusal:
+        return False
+    return True

@@ -71,8 +71,8 @@ def configured(public: bytes) -> tuple[bytes, ...]:
             f"{named}: its first certificate is not of the key that signs; put the signing key's certificate first, or "
             "unset SLIPWAY_CERTIFICATE"
         )
-    for child, parent in pairwise(chain):
-        _issued(child, parent, named)
+    if not _is_chain(chain):
+        raise UserError(f"{named}: not a chain; each certificate must be issued by the one after it")
     _signs_code(_usage(chain[0]))
     return tuple(certificate.public_bytes(Encoding.DER) for certificate in chain)
 
@@ -92,13 +92,16 @@ def carried(signature: bytes, what: str) -> tuple[bytes, ...]:
 
 
 def leaf_key(chain: tuple[bytes, ...], what: str) -> bytes:
-    """PEM of the key of a chain's first certificate; raises Refusal if that is none."""
+    """PEM of the key of a chain's first certificate; raises Refusal if these are no certificates, or no chain."""
     from cryptography import x509
 
     try:
-        return _key(x509.load_der_x509_certificate(chain[0]))
-    except ValueError as error:
-        raise Refusal(f"{what}: its certificate cannot be read ({error}); it was altered") from None
+        certificates = [x509.load_der_x509_certificate(data) for data in chain]
+        if not _is_chain(certificates):
+            raise Refusal(f"{what}: its certificates are no chain; they were altered")
+        return _key(certificates[0])
+    except _faults() as error:
+        raise Refusal(f"{what}: its certificates cannot be read ({error}); they were altered") from None
 
 
 def vouched(signature: bytes, roots: str | Path, what: str, identity: str | None = None) -> Vouched:
@@ -128,12 +131,12 @@ def vouched(signature: bytes, roots: str | Path, what: str, identity: str | None
         builder = builder.time((leaf.not_valid_before_utc + timedelta(seconds=1)).replace(tzinfo=None))
         builder = builder.extension_policies(ca_policy=_authorities(), ee_policy=_signers())
         found = builder.build_client_verifier().verify(leaf, chain[1:])
-    except (verification.VerificationError, ValueError, x509.UnsupportedGeneralNameType) as error:
+        names = _identities(found.chain[0])
+    except _faults() as error:
         raise Refusal(
-            f"{what}: its certificate is not vouched for by {roots} ({str(error).splitlines()[0][:200]}); do not use "
+            f"{what}: its certificate is not vouched for by {roots} ({' '.join(str(error).split())[:200]}); do not use "
             "this release"
         ) from None
-    names = _identities(found.chain[0])
     if identity is not None and identity not in names:
         raise Refusal(f"{what}: the certificate is of {', '.join(names) or 'nobody'}, not of {identity}")
     return Vouched(
@@ -175,13 +178,27 @@ def _signs_code(usage: Any) -> None:
         raise Refusal("the certificate is not for signing code (extended key usage codeSigning)")
 
 
-def _issued(child: "x509.Certificate", parent: "x509.Certificate", what: str) -> None:
-    from cryptography.exceptions import InvalidSignature
-
+def _is_chain(certificates: list["x509.Certificate"]) -> bool:
+    """Whether each certificate was issued by the one after it; a root issues itself."""
+    last = certificates[-1]
     try:
-        child.verify_directly_issued_by(parent)
-    except (ValueError, TypeError, InvalidSignature):
-        raise UserError(f"{what}: not a chain; each certificate must be issued by the one after it") from None
+        for child, parent in pairwise(certificates):
+            child.verify_directly_issued_by(parent)
+        if last.issuer == last.subject:
+            last.verify_directly_issued_by(last)
+    except _faults():
+        return False
+    return True
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """What reading and checking altered certificates may raise."""
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.x509.verification import VerificationError
+
+    strange = (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+    return (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, VerificationError, *strange)
 
 
 def _load(path: Path, option: str) -> list["x509.Certificate"]:

@@ -1,8 +1,8 @@
 """Downloading: files in parallel, large ones in pieces, every one held against its digest before it gets its name.
 
-A file grows under its digest in `parts/`, with a line per piece that arrived beside it. After a kill the pieces that
-are there are not fetched again; they are trusted only as far as the digest of the whole holds, and if it does not, the
-file is fetched once more from its first byte.
+A file grows in `parts/`, under a name made of its digest and path, with a line per piece that arrived beside it. After
+a kill the pieces that are there are not fetched again; they are trusted only as far as the digest of the whole holds,
+and if it does not, the file is fetched once more from its first byte.
 """
 
 import hashlib
@@ -10,12 +10,12 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from slipway.errors import Refusal
-from slipway.files import BLOCK, sha256_file
+from slipway.files import BLOCK, sha256_bytes, sha256_file
 from slipway.release.reader import Reader
 
 PIECE = 32 << 20
@@ -66,28 +66,34 @@ class Download:
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._sent = self._taken_up = 0
 
-    def run(self, wanted: Sequence[Wanted], here: Mapping[str, Iterable[Path]], workers: int = WORKERS) -> Tally:
+    def run(
+        self,
+        wanted: Sequence[Wanted],
+        here: Mapping[str, Iterable[Path]],
+        workers: int = WORKERS,
+        own: Path | None = None,
+    ) -> Tally:
         """Bring every wanted file into `tree/`; nothing else is in it afterwards.
 
         Args:
             wanted: the files.
             here: sha256 -> files that were signed with it; used if they still are so.
             workers: threads.
+            own: folder that goes when this one takes its place, so its files get a second name meanwhile; those that
+                lie elsewhere are copied.
 
         Raises:
             Refusal: naming the file that is not as signed, twice.
         """
         self._parts.mkdir(parents=True, exist_ok=True)
         self.tree.mkdir(exist_ok=True)
-        reused = self._clear(wanted) + sum(self._link(file, here.get(file.sha256, ())) for file in wanted)
-        left = {file.sha256: file for file in wanted if not (self.tree / file.path).exists()}
+        reused = self._clear(wanted) + sum(self._take(file, here.get(file.sha256, ()), own) for file in wanted)
+        left = [file for file in wanted if not (self.tree / file.path).exists()]
+        names = {_name(file) for file in left}
         for path in self._parts.iterdir():
-            if path.name.partition(".")[0] not in left:
+            if path.name.partition(".")[0] not in names:
                 path.unlink()
-        self._fetch(list(left.values()), workers)
-        for file in wanted:
-            if not (self.tree / file.path).exists():  # the same content under another name
-                _place(self.tree / left[file.sha256].path, self.tree / file.path, shutil.copyfile)
+        self._fetch(left, workers)
         return Tally(self._sent, self._taken_up, reused)
 
     def _clear(self, wanted: Sequence[Wanted]) -> int:
@@ -103,14 +109,14 @@ class Download:
                 self._told(file.bytes)
         return kept
 
-    def _link(self, file: Wanted, candidates: Iterable[Path]) -> int:
+    def _take(self, file: Wanted, candidates: Iterable[Path], own: Path | None) -> int:
         """Take a file that lies here, if its bytes are those wanted; how many."""
         target = self.tree / file.path
         if target.exists():
             return 0
         for candidate in candidates:
             if candidate.is_file() and candidate.stat().st_size == file.bytes:
-                _place(candidate, target, _link)
+                _place(candidate, target, _link if own and candidate.is_relative_to(own) else shutil.copyfile)
                 if sha256_file(target) == file.sha256:
                     self._told(file.bytes)
                     return file.bytes
@@ -123,28 +129,22 @@ class Download:
         open_pieces: dict[str, int] = {}
         for file in sorted(files, key=lambda file: -file.bytes):
             missing = self._missing(file)
-            open_pieces[file.sha256] = len(missing)
+            open_pieces[file.path] = len(missing)
             tasks += [(file, number) for number in missing]
             if not missing:
                 self._finish(file)
         with ThreadPoolExecutor(workers) as pool:
             futures = [pool.submit(self._work, file, number, open_pieces) for file, number in tasks]
             try:
-                failed = [done for done in wait(futures, return_when=FIRST_EXCEPTION).done if done.exception()]
-            except BaseException:  # Ctrl-C arrives here, in the main thread
-                self._halt(futures)
-                raise
-            if failed:
-                self._halt(futures)
-        faults = [fault for future in futures if not future.cancelled() and (fault := future.exception())]
-        for fault in faults:
-            if not isinstance(fault, _Stopped):
-                raise fault
-
-    def _halt(self, futures: Iterable[Future[None]]) -> None:
-        self._stop.set()
+                wait(futures, return_when=FIRST_EXCEPTION)
+            finally:  # a worker failed, all are done, or Ctrl-C arrived here, in the main thread
+                self._stop.set()
+                for future in futures:
+                    future.cancel()
         for future in futures:
-            future.cancel()
+            fault = None if future.cancelled() else future.exception()
+            if fault is not None and not isinstance(fault, _Stopped):
+                raise fault
 
     def _missing(self, file: Wanted) -> list[int]:
         """Numbers of the pieces that have not arrived yet."""
@@ -157,9 +157,8 @@ class Download:
             return list(range(count))
         lines = journal.read_text("ascii", errors="replace").splitlines()
         there = {int(line) for line in lines if line.isascii() and line.isdecimal()} & set(range(count))
-        taken_up = sum(self._length(file, number) for number in there)
+        self._told(taken_up := sum(self._length(file, number) for number in there))
         self._taken_up += taken_up
-        self._told(taken_up)
         return [number for number in range(count) if number not in there]
 
     def _size(self, file: Wanted) -> int:
@@ -173,18 +172,18 @@ class Download:
         return min(self._size(file), file.bytes - number * self._size(file))
 
     def _part(self, file: Wanted) -> Path:
-        return self._parts / file.sha256
+        return self._parts / _name(file)
 
     def _journal(self, file: Wanted) -> Path:
-        return self._parts / f"{file.sha256}.pieces"
+        return self._parts / f"{_name(file)}.pieces"
 
     def _work(self, file: Wanted, number: int, open_pieces: dict[str, int]) -> None:
         digest = self._receive(file, number)
         with self._lock:
             with self._journal(file).open("a", encoding="ascii") as journal:
                 journal.write(f"{number}\n")
-            open_pieces[file.sha256] -= 1
-            last = open_pieces[file.sha256] == 0
+            open_pieces[file.path] -= 1
+            last = open_pieces[file.path] == 0
         if last:
             self._finish(file, digest if self._length(file, 0) == file.bytes else None)
 
@@ -231,6 +230,11 @@ class Download:
             os.fsync(stream.fileno())
         _place(part, self.tree / file.path, os.replace)
         self._journal(file).unlink(missing_ok=True)
+
+
+def _name(file: Wanted) -> str:
+    """Of the file while it grows."""
+    return f"{file.sha256[:32]}-{sha256_bytes(file.path.encode())[:16]}"
 
 
 def _place(source: Path, target: Path, how: Callable[[Path, Path], object]) -> None:

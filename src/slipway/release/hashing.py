@@ -52,7 +52,7 @@ def digests(store: Reader, sizes: Mapping[str, int]) -> Iterator[tuple[str, str]
     What is left is not read once the caller stops asking; raises as the store's `open` does.
     """
     note = _Bar(sum(sizes.values()))
-    pool = ThreadPoolExecutor(min(THREADS, len(os.sched_getaffinity(0)) + 2, max(len(sizes), 1)))
+    pool = ThreadPoolExecutor(min(THREADS, (os.cpu_count() or 1) + 2, max(len(sizes), 1)))
     try:
         # The largest first, so that none of them is left for the end alone.
         largest = sorted(sizes, key=lambda key: -sizes[key])

@@ -106,13 +106,13 @@ class Keyring:
             Refusal: saying since when it does not, why, and what to do.
         """
         name = sha256_bytes(key)
-        if found := self.revoked.get(name):
-            if signature_sha256 not in found.trusted.values():
-                raise Refusal(
-                    f"{what}: signed by key {name[:16]}…, which was revoked on {found.time}: {found.reason}. Do not use "
-                    "this release; use one that was signed with the present key"
-                )
-        elif (end := self.retired.get(name)) and signature_sha256 not in end.signed.values():
+        if (found := self.revoked.get(name)) and signature_sha256 not in found.trusted.values():
+            raise Refusal(
+                f"{what}: signed by key {name[:16]}…, which was revoked on {found.time}: {found.reason}. Do not use "
+                "this release; use one that was signed with the present key"
+            )
+        # For a revoked one too: it may revoke itself, and who stole it would name what he forged.
+        if (end := self.retired.get(name)) and signature_sha256 not in end.signed.values():
             raise Refusal(
                 f"{what}: signed by key {name[:16]}…, which was retired on {end.time} and had not signed this release "
                 "by then; somebody else holds that key. Do not use this release, and tell its publisher"
@@ -224,12 +224,13 @@ def resolve(log: Sequence[bytes], anchor: bytes, what: str) -> Keyring:
 
 def _event(data: bytes, number: int, previous: str | None, what: str) -> Rotate | Revoke:
     """An event as it says of itself; its signatures are not checked yet."""
+    said = claimed(data, what)
     try:
-        event = _EVENT.validate_json(json.dumps(claimed(data, what)))
-        pems = (event.old, event.new) if isinstance(event, Rotate) else (event.by,)
-        datetime.fromisoformat(event.time).astimezone(UTC)
-        exact = all(canonical(pem.encode(), what).decode() == pem for pem in pems)
-    except (ValidationError, ValueError) as error:
+        event = _EVENT.validate_json(json.dumps(said))
+        pems = [p.encode() for p in ((event.old, event.new) if isinstance(event, Rotate) else (event.by,))]
+        zoned = datetime.fromisoformat(event.time).utcoffset() is not None
+        exact = zoned and as_json(json.loads(data)) == data and all(canonical(p, what) == p for p in pems)
+    except (ValidationError, ValueError, UserError) as error:
         raise Refusal(f"{what}: no event of a key log that this Slipway knows ({type(error).__name__})") from None
     if not exact or (event.number, event.previous) != (number, previous):
         raise Refusal(f"{what}: does not follow the event before it; the key log has a gap or a fork, trust none of it")
@@ -245,6 +246,4 @@ def load_copy(path: str | Path) -> tuple[bytes, ...]:
         # `as_json` gives back the bytes that lie in the store; other bytes would not follow one another.
         return tuple(as_json(envelope) for envelope in json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError) as error:
-        raise UserError(
-            f"{path}: no copy of a key log ({type(error).__name__}); `slipway keys export` writes one"
-        ) from None
+        raise UserError(f"{path}: no copy of a key log ({type(error).__name__}); see `slipway keys export`") from None

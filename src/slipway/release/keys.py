@@ -178,7 +178,7 @@ def _pem(key: "object") -> bytes:
     from cryptography.hazmat.primitives import serialization
 
     encoding, form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    return key.public_bytes(encoding, form)  # type: ignore[attr-defined,no-any-return]
+    return key.public_bytes(encoding, form)  # type: ignore[attr-defined]
 
 
 def _password() -> bytes | None:

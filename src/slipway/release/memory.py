@@ -52,6 +52,18 @@ def place() -> Path:
     return Path(home) / "slipway" / "seen.json"
 
 
+def ask(
+    store: Reader, name: str, version: str | None, public: bytes, *, channel: str, now: datetime | None = None
+) -> list[Pointer]:
+    """The pointers to ask before a release is used: the channel's, or those that know whether a version was withdrawn.
+
+    Give them to `note` once the release was verified. Raises as `follow` and `check_version`.
+    """
+    if version is None:
+        return [follow(store, name, channel, public, now)]
+    return check_version(store, name, version, public)
+
+
 def follow(store: Reader, name: str, channel: str, public: bytes, now: datetime | None = None) -> Pointer:
     """The channel's pointer, if it names a release, has not expired and is not older than one that was seen before.
 
@@ -111,16 +123,16 @@ def check_version(store: Reader, name: str, version: str, public: bytes) -> list
         Refusal: if a channel lists it or is older than what was seen, or its tombstone was seen before.
     """
     asked = [pointer for channel in channels(store, name) if (pointer := _holding(store, name, channel, public))]
-    book = _load()
+    book, told = _load(), tombstone.exists(store, release_prefix(name, version))
     for pointer in asked:
         check(book, pointer, store.url, public)
-        if version in pointer.withdrawn and not tombstone.exists(store, release_prefix(name, version)):
+        if version in pointer.withdrawn and not told:
             raise Refusal(
-                f"{store.url}: {name} {version} was withdrawn, says its channel {pointer.channel}, but its tombstone is "
-                "missing here; someone hides it. Do not use this copy"
+                f"{store.url}: {name} {version} was withdrawn, says its channel {pointer.channel}, but its tombstone "
+                "is missing here; someone hides it. Do not use this copy"
             )
     reason = book.withdrawn.get(_release(name, version, public))
-    if reason is not None:
+    if reason is not None and not told:  # else the tombstone says it better
         raise Refusal(
             f"{store.url}: {name} {version} was withdrawn ({reason}), as was seen here before. Use another version; if "
             f"that is not so, remove its entry in {place()}"

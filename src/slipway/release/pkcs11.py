@@ -103,7 +103,7 @@ class TokenSigner(Signer):
         pin = os.environ.get("SLIPWAY_PKCS11_PIN")
         if not module or not pin:
             raise UserError("a key in a token needs SLIPWAY_PKCS11_MODULE (the maker's .so) and SLIPWAY_PKCS11_PIN")
-        wanted = {
+        wanted: dict[str, Any] = {
             "token_label": self._named.get("token"),
             "token_serial": self._named["serial"].encode() if "serial" in self._named else None,
         }

@@ -135,10 +135,10 @@ def move_pointer(
         Refusal: if the release was withdrawn, before or while it was moved to.
     """
     now = now or datetime.now(UTC)
-    key = pointer_key(claim.name, channel)
+    key, prefix = pointer_key(claim.name, channel), release_prefix(claim.name, claim.version)
     for _ in range(RACES):
         held, tag = _held(store, claim.name, channel, public_of(signer))
-        if held is not None and claim.version in held.withdrawn:
+        if (held and claim.version in held.withdrawn) or tombstone.exists(store, prefix):
             raise _dead(store, claim)
         outcome = "moved"
         if held is not None and held.sequence > claim.sequence:
@@ -154,7 +154,7 @@ def move_pointer(
         if swap_pointer(store, pointer, signer, tag):
             # A tombstone is written before the channels are listed. So either it is seen here, or whoever wrote it
             # sees this pointer and moves it on.
-            if tombstone.exists(store, release_prefix(claim.name, claim.version)):
+            if tombstone.exists(store, prefix):
                 raise _dead(store, claim)
             return outcome
     raise _lost(store, key)

@@ -135,7 +135,7 @@ def publish(
 def _task(store: Store, staged: Staged, claim: Claim, public: bytes) -> _Task:
     """What there is to do; raises Refusal if something else lies where the release belongs."""
     prefix, expected = release_prefix(claim.name, claim.version), _expected(staged, public)
-    # A folder without files is what an interrupted attempt leaves; it gets them now. A tombstone is judged by verifying.
+    # A folder without files is what an interrupted attempt leaves; it gets them now. Verifying judges a tombstone.
     present = {key for key in store.list(prefix) if not key.endswith("/")} - {f"{prefix}/{tombstone.NAME}"}
     if extra := sorted(present - {f"{prefix}/{path}" for path in expected}):
         raise Refusal(f"{store.url}/{extra[0]}: not of this release; someone else wrote it, raise release.version")

@@ -70,7 +70,7 @@ class ReadBack:
         with ThreadPoolExecutor(AT_A_TIME) as pool:
             list(pool.map(one, wanted))
         shown.end()
-        return found, sum(sizes[key] for key in wanted)
+        return found, sum(sizes[key] for key in wanted if key in found)
 
     def _tag(self, key: str) -> str | None:
         folder = key.rpartition("/")[0]

@@ -9,7 +9,7 @@ pins version and manifest digest, so a build takes that very release, wherever t
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -30,15 +30,18 @@ _REVISION = re.compile(r"([A-Za-z0-9_][A-Za-z0-9._-]*)@sha256:([0-9a-f]{64})")
 class Releases:
     """Reads releases of one store; never writes. Store and key are asked for only when a release is."""
 
-    def __init__(self, store: Callable[[], Reader], public: Callable[[], bytes], channel: str) -> None:
+    def __init__(
+        self, store: Callable[[], Reader], public: Callable[[], bytes], channel: str, *, log: Sequence[bytes] = ()
+    ) -> None:
         """Set it up.
 
         Args:
             store: opens the store.
-            public: gives the PEM of the key that releases must be signed with.
+            public: gives the PEM of a key of the publisher's; the key log leads from it to the one that signed.
             channel: that a name without a version is looked up in.
+            log: a copy of the publisher's key log from elsewhere.
         """
-        self._open, self._key, self._channel = store, public, channel
+        self._open, self._key, self._channel, self._log = store, public, channel, log
         self._known: dict[tuple[str, str], tuple[str, dict[str, str]]] = {}
 
     @cached_property
@@ -60,8 +63,8 @@ class Releases:
             raise UserError(f"{reference}: names no release; write NAME or NAME@VERSION")
         name, version = parts[1], parts[2]
         if version is None:
-            return verify.verify_channel(self._store, name, self._channel, self._public)
-        found = verify.verify(self._store, release_prefix(name, version), self._public)
+            return verify.verify_channel(self._store, name, self._channel, self._public, log=self._log)
+        found = verify.verify(self._store, release_prefix(name, version), self._public, log=self._log)
         if (found.release.name, found.release.version) != (name, version):
             raise Refusal(
                 f"{found.uri}: signed as {found.release.name} {found.release.version}; someone copied it here"
@@ -77,7 +80,7 @@ class Releases:
         release = self.find(path.removeprefix(SCHEME)).release
         name, version = release.name, release.version
         prefix = f"{release_prefix(name, version)}/"
-        signed = verify.signed_files(self._store, prefix, self._public)
+        signed = verify.signed_files(self._store, prefix, self._public, self._log)
         self._known[name, version] = release.manifest_sha256, signed
         sizes = {key.removeprefix(prefix): size for key, size in self._store.list(prefix).items()}
         files = [
@@ -122,7 +125,7 @@ class Releases:
         """Manifest digest, and path -> sha256 of the signed files; each release is read once."""
         if (name, version) not in self._known:
             found = self.find(f"{name}@{version}")
-            signed = verify.signed_files(self._store, release_prefix(name, version), self._public)
+            signed = verify.signed_files(self._store, release_prefix(name, version), self._public, self._log)
             self._known[name, version] = found.release.manifest_sha256, signed
         return self._known[name, version]
 

@@ -5,15 +5,13 @@ only here, stands what varies from run to run: time, commit, run id, what traini
 and no more: the key lies on the machine that built.
 """
 
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.errors import Refusal
-from slipway.files import sha256_file
 from slipway.records import GateVerdict, LedgerReport, Record
-from slipway.release import gate_page
+from slipway.release import gate_page, materials
 from slipway.release.envelope import seal, unseal
 from slipway.release.signature import IN_TOTO
 
@@ -38,37 +36,6 @@ class Identity(Record):
     """The bundle digest."""
 
 
-def git_state(root: Path) -> dict[str, Any]:
-    """Commit and changed tracked files; `{"commit": None}` outside a repository."""
-
-    def ask(*arguments: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ["git", *arguments], cwd=root, capture_output=True, text=True, check=False, timeout=60
-            )
-        except FileNotFoundError:
-            return None
-        return done.stdout if done.returncode == 0 else None
-
-    commit = ask("rev-parse", "HEAD")
-    if commit is None:
-        return {"commit": None, "dirty": None, "changed": []}
-    changed = sorted(line[3:] for line in (ask("status", "--porcelain", "--untracked-files=no") or "").splitlines())
-    return {"commit": commit.strip(), "dirty": bool(changed), "changed": changed}
-
-
-def _materials(root: Path, git: Mapping[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [
-        {"name": name, "digest": {"sha256": sha256_file(root / name)}}
-        for name in ("params.yaml", "inputs.lock", "dvc.yaml", "dvc.lock", "constraints.txt")
-        if (root / name).is_file()
-    ]
-    if git["commit"]:
-        annotations = {"dirty": git["dirty"], "changed": git["changed"]}
-        found.append({"name": "git", "digest": {"gitCommit": git["commit"]}, "annotations": annotations})
-    return found
-
-
 def write(
     root: Path,
     identity: Identity,
@@ -83,7 +50,7 @@ def write(
     """The signed statement of a release, as bytes.
 
     Args:
-        root: the project; its recipe, locks, commit and reports are named with their digests.
+        root: the project; recipe, locks, commit, data, base, what each stage read and made are named by digests.
         identity: which release this is.
         signer: of this project.
         created: time of signing, ISO 8601 with time zone.
@@ -96,7 +63,6 @@ def write(
     from in_toto_attestation.v1.resource_descriptor import ResourceDescriptor
     from in_toto_attestation.v1.statement import Statement
 
-    reports = sorted((root / "reports").glob("*.json"))
     predicate = {
         "buildDefinition": {
             "buildType": BUILD_TYPE,
@@ -104,14 +70,12 @@ def write(
             "internalParameters": {"approvals": dict(approvals)}
             | ({"gate": gate.model_dump(mode="json"), "pages": [gate_page.NAME]} if gate else {"gate": {}})
             | ({"ledger": ledger.model_dump(mode="json")} if ledger else {}),
-            "resolvedDependencies": _materials(root, git_state(root)),
+            "resolvedDependencies": materials.resolved(root),
         },
         "runDetails": {
             "builder": {"id": "urn:slipway:builder:own-machine"},
             "metadata": {"finishedOn": created} | ({"invocationId": run_id} if run_id else {}),
-            "byproducts": [
-                {"name": f"reports/{path.name}", "digest": {"sha256": sha256_file(path)}} for path in reports
-            ],
+            "byproducts": materials.byproducts(root),
         },
     }
     subject = ResourceDescriptor(name="manifest.json", digest={"sha256": identity.manifest_sha256})
@@ -139,3 +103,19 @@ def read(data: bytes, public: bytes, what: str = NAME) -> tuple[Identity, dict[s
     except (KeyError, TypeError, ValueError) as error:
         raise Refusal(f"{what}: signed, but no release statement ({type(error).__name__}: {error})") from None
     return identity, content
+
+
+def summary(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What a statement says that a verifier wants to see: time, gate, approvals, commit; empty where it is silent."""
+    build, run = content["predicate"]["buildDefinition"], content["predicate"].get("runDetails", {})
+    inside = build.get("internalParameters", {})
+    git: Mapping[str, Any] = next(
+        (entry for entry in build.get("resolvedDependencies", []) if entry.get("name") == "git"), {}
+    )
+    return {
+        "signed_at": str(run.get("metadata", {}).get("finishedOn", "")),
+        "gate": str(inside.get("gate", {}).get("verdict", "")),
+        "approvals": str(inside.get("approvals", {}).get("summary", "")),
+        "commit": git.get("digest", {}).get("gitCommit"),
+        "dirty": git.get("annotations", {}).get("dirty"),
+    }

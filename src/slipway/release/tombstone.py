@@ -3,10 +3,13 @@
 The bytes stay, for a release is written once; whoever verifies is told not to use them, and why.
 """
 
-from typing import TYPE_CHECKING, Literal
+import contextlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, get_args
 
 from slipway.errors import Refusal
 from slipway.records import Record
+from slipway.release import keyring
 from slipway.release.envelope import seal, unseal
 from slipway.release.reader import Reader
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 NAME = "yanked.json"
 TYPE = "application/vnd.slipway.yank+json"
 Severity = Literal["low", "moderate", "high", "critical"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 
 class Yanked(Record):
@@ -63,20 +67,28 @@ def read(data: bytes, public: bytes, what: str = NAME) -> Yanked:
         raise Refusal(f"{what}: signed, but no tombstone ({type(error).__name__})") from None
 
 
-def at(store: Reader, name: str, version: str, prefix: str, public: bytes) -> Yanked | None:
-    """The tombstone of the release at `prefix`, None if there is none.
+def at(store: Reader, prefix: str, public: bytes) -> Yanked | None:
+    """The tombstone of the release at `prefix`, None if there is none; any key of the publisher's line may have signed.
 
     Raises:
         Refusal: if it does not hold, or was signed for another release.
     """
     what = f"{store.url}/{key_of(prefix)}"
     try:
-        found = read(store.read(key_of(prefix))[0], public, what)
+        data = store.read(key_of(prefix))[0]
     except FileNotFoundError:
         return None
-    if (found.name, found.version) != (name, version):
+    found = _by_line(data, keyring.read(store, public).keys, what)
+    if [found.name, found.version] != prefix.split("/")[-2:]:
         raise Refusal(f"{what}: signed for {found.name} {found.version}; someone copied it here")
     return found
+
+
+def _by_line(data: bytes, keys: Sequence[bytes], what: str) -> Yanked:
+    for key in keys[:-1]:
+        with contextlib.suppress(Refusal):  # the next key may have signed it; the last one's refusal is told
+            return read(data, key, what)
+    return read(data, keys[-1], what)
 
 
 def refusal(store: Reader, key: str, public: bytes) -> Refusal:
@@ -86,5 +98,10 @@ def refusal(store: Reader, key: str, public: bytes) -> Refusal:
         found = read(store.read(key)[0], public, what)
     except Refusal as fault:
         return Refusal(f"{fault}. Do not use this release until its publisher has explained it")
+    return said(found, what)
+
+
+def said(found: Yanked, what: str) -> Refusal:
+    """What a tombstone says to those who would use the release."""
     instead = f"use {found.replaced_by} instead" if found.replaced_by else "wait for the next release"
     return Refusal(f"{what}: {found.name} {found.version} was withdrawn on {found.time}: {found.reason}; {instead}")

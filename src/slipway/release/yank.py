@@ -130,7 +130,7 @@ def _bury(store: Store, yanked: Yanked, signer: "Signer", faults: list[str]) -> 
     except FileExistsError:
         pass
     try:
-        return tombstone.at(store, yanked.name, yanked.version, prefix, public_of(signer)) or yanked, False
+        return tombstone.at(store, prefix, public_of(signer)) or yanked, False
     except Refusal as fault:
         # It forbids the release all the same; but its users are not told why.
         faults.append(f"{fault}. Remove it and run this again, so that users are told the reason")
@@ -170,7 +170,7 @@ def _move_all(
             if before.serial != after.serial and before.version != after.version and after.version is not None:
                 fallen.add(after.version)
             note(f"channel    {channel}: {before.version or 'nothing'} -> {after.version or 'nothing'}")
-        broken = {past: fault for past in fallen if (fault := _whole(store, known[past], public))}
+        broken = {past: why for past in fallen if (why := _whole(store, known[past], public))}
         if not broken:
             return moved
         faults += broken.values()

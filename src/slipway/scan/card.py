@@ -11,6 +11,10 @@ from slipway.scan import text
 from slipway.scan.subject import Subject
 
 _SCHEME = re.compile(r"(?i)(?:java|vb)script\s*:|data\s*:\s*(?:text/html|image/svg|application)")
+_TAG = re.compile(
+    r"(?i)<\s*/?\s*(?:script|svg|math|img|image|iframe|object|embed|style|form|input|button|link|meta|base|video|audio"
+    r"|body|html|details|marquee|template)\b[^>]{0,80}"
+)
 _REMARK = re.compile(r"(?m)^ {0,3}\[[^\]\n]{0,40}\]:\s*<?#>?\s*[\"'(].*")
 """A definition of a link that leads nowhere, which Markdown knows no other use of."""
 _HOST = re.compile(r"(?i)(?:https?:)?//([^/?#\s:]+)")
@@ -61,18 +65,23 @@ def _markdown(content: str) -> tuple[list[str], str]:
     return html, "\n".join(prose)
 
 
-def _elsewhere(content: str) -> str | None:
-    """A link whose text is an address of another host than the one it leads to; None if there is none."""
+def _lenient(content: str) -> tuple[list[str], str | None]:
+    """What others than CommonMark may take for HTML; and a link whose text is an address of another host.
+
+    A bracket that is escaped is text to all of them.
+    """
     from markdown_it import MarkdownIt
 
-    for block in MarkdownIt("commonmark").parse(content):
+    tags: list[str] = []
+    for block in MarkdownIt("commonmark").enable("table").disable("text_join").parse(content):
         children = block.children or []
+        tags += _TAG.findall("".join("\0" if one.type == "text_special" else one.content for one in children))
         for link, shown in pairwise(children):
             if link.type == "link_open" and (said := _HOST.match(shown.content.strip())):
                 leads = _HOST.match(str(link.attrs.get("href", "")))
                 if leads and _site(leads[1]) != _site(said[1]):
-                    return f"{said[1]} leads to {leads[1]}"
-    return None
+                    return tags, f"{said[1]} leads to {leads[1]}"
+    return tags, None
 
 
 def _site(host: str) -> str:
@@ -88,13 +97,15 @@ def check(subject: Subject) -> Iterator[Finding]:
     yield from text.secrets(subject, content)
     yield from _front_matter(subject, content)
     html, prose = _markdown(content)
+    tags, false = _lenient(content)
+    html += tags
     if html:
         yield subject.finding("card.html", f"holds raw HTML: {html[0][:40]!r}", "write it as Markdown, or as code")
     if found := _SCHEME.search(re.sub(r"[\x00-\x20]|&[^;\s]{1,12};", "", prose)):
         yield subject.finding("card.script", f"holds an address that runs a script: {found[0][:40]!r}", "remove it")
     if remark := _REMARK.search(content):
         yield subject.finding("card.hidden", f"holds a remark that is not shown: {remark[0][:40]!r}", "remove it")
-    if false := _elsewhere(content):
+    if false:
         yield subject.finding(
             "card.link", f"holds a link that says one address and leads to another: {false}", "mend it"
         )

@@ -18,7 +18,7 @@ MAGIC: tuple[tuple[bytes, int, str], ...] = (
     (b"PK\x03\x04", 0, "a zip archive"),
     (b"PK\x05\x06", 0, "an empty zip archive"),
     (b"PK\x07\x08", 0, "a split zip archive"),
-    (b"\x1f\x8b", 0, "gzip data (a joblib file may be)"),
+    (b"\x1f\x8b\x08", 0, "gzip data (a joblib file may be)"),
     (b"BZh", 0, "bzip2 data (a joblib file may be)"),
     (b"\xfd7zXZ\x00", 0, "xz data (a joblib file may be)"),
     (b"\x5d\x00\x00", 0, "lzma data (a joblib file may be)"),

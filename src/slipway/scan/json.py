@@ -10,7 +10,7 @@ from typing import Any
 
 from slipway.records import Finding
 from slipway.scan import adapter, structure, template, text, tokenizer
-from slipway.scan.subject import Subject
+from slipway.scan.subject import TEXT_LIMIT, Subject
 
 CODE_KEYS = frozenset({
     "auto_map", "auto_mapping", "custom_pipelines", "custom_pipeline", "custom_generate", "trust_remote_code",
@@ -33,6 +33,8 @@ CLASS_KEYS = re.compile(
 IMPORT_KEYS = re.compile(
     r"(?i)(.*_)?(class|cls|callable|func|function|factory|loader|module|plugin|hook)(_path|_name)?|type"
 )
+_WRITTEN = (("__type", "AddedToken"), ("__float__", "Infinity"), ("__float__", "-Infinity"))
+"""What transformers itself writes so."""
 KERNEL_KEYS = re.compile(
     r"_?(attn|attention|experts|kernel|moe|mlp)\w*_implementation\w*|use_kernels|kernel_config|hub_kernels|kernels"
 )
@@ -54,7 +56,8 @@ FREE = re.compile(
     r"records/.*|(bom\.cdx|provenance|manifest|statement|recipe|openness|advisor\w*|yanked)\.json|inputs\.lock|model\.sig"
 )
 """Records that no loader reads: a release's own, where addresses of sources and licences belong."""
-_CLASS = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_CLASS = re.compile(r"(?:[A-Za-z0-9_-]|(?<=[0-9])\.(?=[0-9])){0,128}")
+"""A name as the library's own are, `kosmos-2.5` among them; empty is none."""
 _ADDRESS = re.compile(
     r"(?i)\b(https?|ftps?|file|s3|gs|hf|ssh|git|git\+\w+|ws|wss|ldaps?|rmi|jdbc:\w+|javascript|data)://|^\s*(javascript|file|data:\w+/\w+)[:;,]"
 )
@@ -72,7 +75,7 @@ _VALUE = "replace it by a plain value"
 
 def _judge_key(subject: Subject, path: str, key: str, value: Any) -> Iterator[Finding]:
     code = None
-    named = key in CODE_KEYS or (key.startswith(CODE_PREFIXES) and (key, value) != ("__type", "AddedToken"))
+    named = key in CODE_KEYS or (key.startswith(CODE_PREFIXES) and (key, value) not in _WRITTEN)
     if named and value not in (None, False, {}, []):
         code = "this key makes a loader import or run foreign code"
     elif CLASS_KEYS.fullmatch(key) and value is not None and not (isinstance(value, str) and _CLASS.fullmatch(value)):
@@ -148,6 +151,8 @@ def _template(subject: Subject, path: str, value: Any) -> Iterator[Finding]:
 
 def check(subject: Subject) -> Iterator[Finding]:
     """Findings `json.*`, `tokenizer.*`, `adapter.*` and `template.*`; secrets and personal data in the text."""
+    # Before the document is taken apart, because a large one and its text take too much memory together.
+    yield from _secrets(subject)
     value, findings = structure.parse(subject)
     yield from findings
     if findings:
@@ -159,14 +164,18 @@ def check(subject: Subject) -> Iterator[Finding]:
         return
     if isinstance(value, dict) and tokenizer.is_vocabulary(subject.name, value):
         yield from tokenizer.check_vocabulary(subject, value)
-        yield from text.secrets(subject, subject.content.decode("utf-8"))
         return
     yield from _nodes(subject, value)
     if isinstance(value, dict) and tokenizer.is_tokenizer(subject.name, value):
         yield from tokenizer.check(subject, value)
     if isinstance(value, dict) and (subject.name.startswith("adapter_config") or "peft_type" in value):
         yield from adapter.check(subject, value)
-    yield from text.secrets(subject, subject.content.decode("utf-8"))
+
+
+def _secrets(subject: Subject) -> Iterator[Finding]:
+    """Bytes that are no UTF-8 are what `structure.parse` refuses; here they hide nothing from the search."""
+    if subject.size <= TEXT_LIMIT:
+        yield from text.secrets(subject, subject.content.decode("utf-8", "surrogateescape"))
 
 
 def _nodes(subject: Subject, value: Any) -> Iterator[Finding]:
@@ -182,7 +191,7 @@ def _nodes(subject: Subject, value: Any) -> Iterator[Finding]:
         yield from _judge_tools(subject, path, key, child)
         if key == "chat_template":
             yield from _template(subject, path, child)
-        elif not (words is not None and path.startswith(tokenizer.RULES)):
+        elif "chat_template[" not in path and not (words is not None and path.startswith(tokenizer.RULES)):
             for leaf in _strings(child):
                 personal.append(leaf)
                 yield from _judge_value(subject, path, key, leaf)

@@ -20,8 +20,12 @@ CHARSMAP = 16 << 20
 MODEL = {1: 2, 2: 2, 3: 2, 4: 2, 5: 2}
 """Field -> wire type: pieces, trainer, normalizer, tests of its own, denormalizer."""
 ENTRY = {1: 2, 2: 5, 3: 0}
+GIVEN = {3, 4}
+"""Kinds of pieces: control, and defined by the user."""
 NORMALIZER = {1: 2, 2: 2, 3: 0, 4: 0, 5: 0, 6: 2}
 _URL = re.compile(rb"(?i)[a-z][a-z0-9+.-]*://[a-z0-9]|www\.[a-z0-9]+\.")
+_PAGE = re.compile(rb"(?i)[a-z][a-z0-9+.-]*://[a-z0-9-]+(\.[a-z0-9-]+)+/\w")
+"""An address down to a page: beginnings of addresses are in every vocabulary of texts from the web."""
 _LINE = re.compile(rb"[A-Za-z0-9+/]{1,1024}={0,2} [0-9]{1,8}")
 _REMEDY = "write the vocabulary again with sentencepiece"
 
@@ -67,8 +71,9 @@ def _fields(data: bytes, at: int, end: int, known: dict[int, int] | None) -> Ite
         at = stop
 
 
-def _judge_piece(subject: Subject, piece: bytes, at: int) -> Iterator[Finding]:
-    if len(piece) > PIECE or _URL.search(piece) or b"\0" in piece:
+def _judge_piece(subject: Subject, piece: bytes, at: int, *, given: bool) -> Iterator[Finding]:
+    """`given` pieces were not found in texts, but put there by whoever trained."""
+    if len(piece) > PIECE or b"\0" in piece or (_URL if given else _PAGE).search(piece):
         yield subject.finding("tokenizer.piece", f"the piece {piece[:60]!r} is no plain piece of text", _REMEDY, at)
 
 
@@ -93,11 +98,15 @@ def _model(subject: Subject) -> Iterator[Finding]:
 
 
 def _entry(subject: Subject, start: int, end: int) -> Iterator[Finding]:
+    piece, kind, at = b"", 1, start
     for field, number, first, last in _fields(subject.content, start, end, ENTRY):
         if field == 1:
-            yield from _judge_piece(subject, subject.content[first:last], first)
-        elif field == 3 and not 1 <= number <= 6:
-            raise _FormError(f"holds a piece of the unknown kind {number}", first)
+            piece, at = subject.content[first:last], first
+        elif field == 3:
+            kind = number
+    if not 1 <= kind <= 6:
+        raise _FormError(f"holds a piece of the unknown kind {kind}", start)
+    yield from _judge_piece(subject, piece, at, given=kind in GIVEN)
 
 
 def _normalizer(subject: Subject, start: int, end: int) -> Iterator[Finding]:
@@ -127,7 +136,7 @@ def _tiktoken(subject: Subject) -> Iterator[Finding]:
             piece = base64.b64decode(plain.split(b" ")[0], validate=True)
         except binascii.Error:
             raise _FormError(f"holds {plain[:40]!r}, which is not base64", at) from None
-        yield from _judge_piece(subject, piece, at)
+        yield from _judge_piece(subject, piece, at, given=False)
         at += len(line)
 
 

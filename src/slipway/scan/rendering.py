@@ -25,6 +25,8 @@ TOKENS = {
     "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>", "cls_token": "[CLS]",
     "sep_token": "[SEP]", "mask_token": "[MASK]",
 }  # fmt: skip
+SHORT = 4
+"""Conversations up to this length, in messages, show what a template says on every occasion."""
 NAMES = re.compile(r"(?i)\b(user|assistant|system|human|model|instruction|response|tool|developer)\b")
 TOOL = {
     "type": "function",
@@ -137,7 +139,7 @@ def _altered(rendering: str, messages: Sequence[Message]) -> str | None:
 
 def _added(rendering: str, messages: Sequence[Message]) -> str | None:
     """Prose that a rendering holds behind the first content; None if there is none."""
-    from slipway.scan.conditions import words
+    from slipway.scan.prose import words
 
     contents = [re.escape(message["content"]) for message in messages]
     gaps = re.split("|".join(sorted(contents, key=len, reverse=True)), rendering)
@@ -156,15 +158,22 @@ def judge(source: str) -> list[tuple[str, str]]:
 
 def _hidden(source: str, shown: str) -> Iterator[tuple[str, str]]:
     """Words that only some conversations bring out: no ordinary one has shown them."""
-    from slipway.scan.conditions import ADDRESS, ROLE, Conditions, words
-    from slipway.scan.conditions import FEW as PROSE
+    from slipway.scan.conditions import hidden, triggers
+    from slipway.scan.prose import ROLE, telling
     from slipway.scan.syntax import environment
 
-    for hidden in Conditions(environment().parse(source)).hidden():
-        unseen = [text for text in hidden.texts if text.strip() not in shown]
-        if sum(map(words, unseen)) >= PROSE or any(ROLE.search(text) or ADDRESS.search(text) for text in unseen):
-            said = " … ".join(text.strip() for text in unseen)[:80]
-            reason = f"line {hidden.line}: what a conversation says decides whether {said!r} is added"
+    tree = environment().parse(source)
+    for text, line in triggers(tree):
+        yield "template.trigger", f"line {line}: it asks whether a conversation says {text[:60]!a}"
+    for one in hidden(tree):
+        # The name of a role is seen in any conversation; who gets it must not hang on what is said.
+        unseen = {text for text in one.texts if text.strip() not in shown or ROLE.fullmatch(text.strip())}
+        if not one.texts:
+            reason = f"line {one.line}: what a conversation says decides whether a turn is left out"
+            yield "template.conditional_text", reason
+        elif telling(unseen):
+            said = " … ".join(text.strip() for text in sorted(unseen))[:80]
+            reason = f"line {one.line}: what a conversation says decides whether {said!a} is added"
             yield "template.conditional_text", reason
 
 
@@ -173,19 +182,22 @@ def _judge(template: Any, form: Any) -> tuple[list[tuple[str, str]], list[str]]:
     shown: list[str] = []
     for said in (_SAID, (_MARK,)):
         shown.clear()
+        any_shown = False
         for name, messages, variables in conversations(said):
             rendering = _render(template, form(messages), variables)
             if rendering is not None:
-                shown.append(rendering)
+                any_shown = True
+                if len(messages) <= SHORT:
+                    shown.append(rendering)
                 if faults := _faults(rendering, name, messages, tools="tools" in variables):
                     return faults, shown
-        if not shown:
+        if not any_shown:
             return [("template.content", "it refuses every ordinary conversation")], shown
     return [], shown
 
 
 def _faults(rendering: str, name: str, messages: Sequence[Message], *, tools: bool) -> list[tuple[str, str]]:
-    from slipway.scan.conditions import ADDRESS
+    from slipway.scan.prose import ADDRESS
 
     faults: list[tuple[str, str]] = []
     if (lost := _altered(rendering, messages)) is not None:

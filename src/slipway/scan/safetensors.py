@@ -109,7 +109,7 @@ def _judge_header(subject: Subject, header: Any, start: int, tensors: list[Tenso
     yield from _judge_spans(subject, spans, start)
 
 
-def _structure(subject: Subject, tensors: list[Tensor]) -> Iterator[Finding]:
+def judge_structure(subject: Subject, tensors: list[Tensor]) -> Iterator[Finding]:
     """Findings of size and header; what a sound header lists is appended to `tensors`."""
     head = subject.read(9)
     if len(head) < 9:
@@ -140,7 +140,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     """
     tensors: list[Tensor] = []
     sound = True
-    for finding in _structure(subject, tensors):
+    for finding in judge_structure(subject, tensors):
         sound = False
         yield finding
     if sound:
@@ -177,7 +177,7 @@ def _judge_map(subject: Subject, shards: dict[str, str]) -> Iterator[Finding]:
         if not path.is_file() or path.is_symlink():
             continue
         tensors: list[Tensor] = []
-        if any(_structure(Subject(path, name, path.stat().st_size), tensors)):
+        if any(judge_structure(Subject(path, name, path.stat().st_size), tensors)):
             continue
         held = {tensor.name for tensor in tensors}
         named = {key for key, shard in shards.items() if shard == name}

@@ -32,15 +32,15 @@ def _constant(name: str) -> None:
     raise ConstantError(f"{name} is not JSON")
 
 
-_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
-_OTHER = re.compile(r"[^\[\]{}]+")
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[^"\[\]{}]+', re.DOTALL)
+"""All but brackets: in UTF-8 no part of another character looks like one of them."""
 
 
-def depth(text: str) -> int:
+def depth(content: bytes) -> int:
     """Deepest nesting of objects and arrays, counted without recursion."""
     deepest = level = 0
-    for character in _OTHER.sub("", _STRING.sub("", text)):
-        if character in "[{":
+    for byte in _STRING.sub(b"", content):
+        if byte in b"[{":
             level += 1
             deepest = max(deepest, level)
         else:
@@ -61,7 +61,7 @@ def _decode(content: bytes) -> str:
         raise _FaultError("encoding", f"is not UTF-8: {error.reason}", error.start) from None
     if text.startswith("\ufeff"):
         raise _FaultError("encoding", "begins with a byte order mark", 0)
-    if (text.count("[") + text.count("{")) > DEPTH and (deep := depth(text)) > DEPTH:
+    if (content.count(b"[") + content.count(b"{")) > DEPTH and (deep := depth(content)) > DEPTH:
         raise _FaultError("depth", f"is nested {deep} deep; at most {DEPTH}")
     return text
 

@@ -196,13 +196,15 @@ def _rewrites(method: str, arguments: list[nodes.Expr], line: int) -> Iterator[F
     if method in {"replace", "split", "rsplit", "partition", "rpartition", "removeprefix", "removesuffix"}:
         parts = arguments[: 2 if method == "replace" else 1]
         for value in (argument.value if isinstance(argument, nodes.Const) else None for argument in parts):
-            if not isinstance(value, str) or not _mark(value):
+            if not isinstance(value, str) or not is_mark(value):
                 shown = "what it has put together" if value is None else repr(value)[:60]
                 yield Fault("template.rewrite", f"changes or cuts what is said at {shown}", line)
 
 
-def _mark(value: str) -> bool:
+def is_mark(value: str) -> bool:
     """Whether a text is punctuation, white space or in brackets, as control tokens are: nothing that people say."""
+    if value.startswith("<") and value.endswith(">"):
+        return True
     return value in _CONSTANTS or not any(character.isalnum() for character in _BRACKETS.sub("", value))
 
 

@@ -34,7 +34,7 @@ def judge(subject: Subject, sources: Mapping[str, str]) -> Iterator[Finding]:
         subject: the file that holds the templates.
         sources: where in it -> template.
     """
-    from slipway.scan import conditions, syntax
+    from slipway.scan import prose, syntax
 
     sound = {}
     for where, source in sources.items():
@@ -42,7 +42,7 @@ def judge(subject: Subject, sources: Mapping[str, str]) -> Iterator[Finding]:
             continue
         tree, faults = syntax.parse(source)
         faults += [] if tree is None else list(syntax.check(tree))
-        if tree is not None and (found := conditions.address(tree)):
+        if tree is not None and (found := prose.address(tree)):
             faults.append(syntax.Fault("template.address", f"holds an address: {found[0][:60]!r}", found[1]))
         for fault in sorted(set(faults))[:10]:
             yield subject.finding(fault.rule, f"{where}line {fault.line}: it {fault.reason}", REMEDY)
@@ -64,7 +64,6 @@ def _rendered(sources: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
             timeout=PATIENCE + len(sources),
             env=environment,
             cwd="/",
-            start_new_session=True,
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -92,7 +91,7 @@ def templates(value: object, where: str) -> tuple[dict[str, str], list[str]]:
     if isinstance(value, dict):
         pairs = list(value.items())
     elif isinstance(value, list):
-        pairs = [(one.get("name"), one.get("template")) if isinstance(one, dict) else (None, one) for one in value]
+        pairs = [(one.get("name"), one.get("template")) if isinstance(one, dict) else (None, None) for one in value]
     found = {f"{where}[{name!a:.40}]: ": source for name, source in pairs if isinstance(source, str)}
     return found, [] if pairs and len(found) == len(pairs) else [f"{where}: holds what is no template"]
 

@@ -25,15 +25,33 @@ _INSTALLS = re.compile(
     r"(?m)^\s*(-e\s+(git\+|https?:)|-[if]\s+https?:|--(index-url|extra-index-url|find-links|trusted-host)\b"
     r"|[\w.\[\]-]+\s*@\s*(git\+|https?://)|(git|hg|svn)\+(https?|ssh)://).*"
 )
+WINDOW = 1 << 22
+OVERLAP = 1 << 13
+"""Longest secret that is sure to be found, in characters."""
 _CUT = "remove it here and make it invalid where it was issued"
 
 
 def secrets(subject: Subject, content: str) -> Iterator[Finding]:
     """Findings `text.secret`, one for each form; the reason shows no more than the first four characters."""
-    for words, start, end in patterns.secrets(content):
-        offset = len(content[:start].encode("utf-8", "surrogatepass"))
-        reason = f"holds what looks like {words} ({content[start:end][:4]}…)"
-        yield subject.finding("text.secret", reason, _CUT, offset)
+    told: set[str] = set()
+    for at, part in _windows(content):
+        for words, start, end in patterns.secrets(part):
+            if words not in told:
+                told.add(words)
+                offset = len(content[: at + start].encode("utf-8", "replace"))
+                reason = f"holds what looks like {words} ({part[start:end][:4]}…)"
+                yield subject.finding("text.secret", reason, _CUT, offset)
+
+
+def _windows(content: str) -> Iterator[tuple[int, str]]:
+    """(place, part): overlapping parts of a long text, because a search takes a multiple of its text in memory."""
+    at = 0
+    while at + WINDOW < len(content):
+        yield at, content[at : at + WINDOW]
+        end = at + WINDOW - OVERLAP
+        between = max(content.rfind(mark, end - OVERLAP, end) for mark in (" ", "\n", '"'))
+        at = between + 1 if between > 0 else end
+    yield at, content[at:]
 
 
 def odd(content: str, *, strict: bool = True) -> tuple[str, int] | None:

@@ -6,13 +6,14 @@ No number is converted, so it is as fast as the memory.
 
 A matrix of zeros makes a layer deaf: nobody trains one on purpose, and a file that was cut short and filled up looks
 like that. Vectors are left alone, for biases and norms start at zero and some stay there; so are the matrices that
-begin as "no effect" (an adapter's second half, tables that are added).
+begin as "no effect" (an adapter's second half, tables that are added). A file of zeros alone is always refused.
 """
 
 import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slipway.records import Finding
@@ -27,6 +28,9 @@ SHOWN = 20
 """Findings of one file at most; what is wrong with one tensor is often wrong with all."""
 NEUTRAL = re.compile(r"lora_B|lora_embedding_A|lora_E\b|bias|mask_token|position_embedding|(^|\.)(ia3_l|vera_lambda)")
 """Parts of names whose tensors may be zero: without an effect until they are trained."""
+SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors$")
+"""A part of a model may hold biases only; a whole one that is all zero holds nothing."""
+_REMEDY = "publish a checkpoint from before the training went wrong, or save the file again"
 
 
 class Tensor(NamedTuple):
@@ -107,8 +111,8 @@ class _Reader:
         os.close(self._file)
 
 
-def _judge_tensor(reader: _Reader, tensor: Tensor) -> tuple[str, str, int] | None:
-    """(rule, reason, offset) of what is wrong with the values."""
+def _judge_tensor(reader: _Reader, tensor: Tensor) -> tuple[tuple[str, str, int] | None, bool]:
+    """(rule, reason, offset) of what is wrong with the values; and whether all are zero."""
     form = FORMATS[tensor.dtype]
     zero = True
     for start, block in reader.blocks(tensor.first, tensor.last, form.bytes):
@@ -116,13 +120,13 @@ def _judge_tensor(reader: _Reader, tensor: Tensor) -> tuple[str, str, int] | Non
         if not finite:
             at = start + form.bytes * int(_no_numbers(block, form).argmax())
             place = (at - tensor.first) // form.bytes
-            return "not_finite", f"holds NaN or an infinite value, the first as number {place}", at
+            return ("not_finite", f"holds NaN or an infinite value, the first as number {place}", at), False
         zero = zero and none
     long_sides = sum(side > 1 for side in tensor.shape)
     if zero and form.zero and long_sides > 1 and not NEUTRAL.search(tensor.name):
         shape = " x ".join(map(str, tensor.shape))
-        return "all_zero", f"is a matrix of {shape} numbers that are all zero", tensor.first
-    return None
+        return ("all_zero", f"is a matrix of {shape} numbers that are all zero", tensor.first), True
+    return None, zero and form.zero
 
 
 def check(subject: Subject, tensors: Iterable[Tensor]) -> Iterator[Finding]:
@@ -139,15 +143,19 @@ def check(subject: Subject, tensors: Iterable[Tensor]) -> Iterator[Finding]:
     if not floating:
         return
     reader = _Reader(subject)
-    found = 0
-    remedy = "publish a checkpoint from before the training went wrong, or save the file again"
+    found, nothing = 0, True
     try:
         for tensor in floating:
-            if fault := _judge_tensor(reader, tensor):
+            fault, zero = _judge_tensor(reader, tensor)
+            nothing = nothing and zero
+            if fault:
                 rule, reason, offset = fault
-                yield subject.finding(f"weights.{rule}", f"tensor {tensor.name!r} {reason}", remedy, offset)
+                yield subject.finding(f"weights.{rule}", f"tensor {tensor.name!r} {reason}", _REMEDY, offset)
                 found += 1
                 if found == SHOWN:
                     return
     finally:
         reader.close()
+    several = sum(prod(tensor.shape) for tensor in floating) > 1
+    if nothing and several and not found and not SHARD.search(subject.name):
+        yield subject.finding("weights.all_zero", "every number in it is zero", _REMEDY, floating[0].first)

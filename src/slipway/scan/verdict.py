@@ -4,7 +4,7 @@
 True
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from slipway.errors import UserError
@@ -38,6 +38,7 @@ CHECKERS: Mapping[str, tuple[Checker, ...]] = {
     "image": (containers.check, images.check),
     "text": (containers.check, text.check),
 }
+Watch = Callable[[int, int, str], None]
 MANIFEST = "manifest.json"
 OUTSIDE = {MANIFEST, "statement.json", "LEDGER.md", "GATE.html", "model.sig", "yanked.json"}
 """What lies beside a bundle and is not in its manifest."""
@@ -86,7 +87,9 @@ def _judge_manifest(root: Path, regular: Mapping[str, int], digest: str) -> list
     ]
 
 
-def scan(path: Path, max_file_bytes: int, bundle_digest: str = "", *, shared: bool = False) -> ScanReport:
+def scan(
+    path: Path, max_file_bytes: int, bundle_digest: str = "", *, shared: bool = False, watch: Watch | None = None
+) -> ScanReport:
     """Judge a bundle, or a single file as if it stood in one.
 
     Args:
@@ -94,6 +97,7 @@ def scan(path: Path, max_file_bytes: int, bundle_digest: str = "", *, shared: bo
         max_file_bytes: largest file that may be published.
         bundle_digest: expected sha256 of manifest.json; empty if there is none to expect.
         shared: files may be hard links, because a local store keeps what two releases share only once.
+        watch: told bytes judged so far, bytes in all, and the file that comes next.
 
     Returns: a report that has passed only if at least one file was judged and nothing was found.
 
@@ -107,7 +111,11 @@ def scan(path: Path, max_file_bytes: int, bundle_digest: str = "", *, shared: bo
     root = path if is_bundle else path.parent
     listed = list(files.entries(path)) if is_bundle else [(path.name, path.lstat())]
     regular, findings = files.judge(listed, max_file_bytes, shared=shared)
+    total, done = sum(regular.values()), 0
     for name, size in regular.items():
+        if watch:
+            watch(done, total, name)
+        done += size
         findings += _judge(Subject(root / name, name, size, frozenset(regular)))
     if is_bundle and MANIFEST in regular:
         findings += _judge_manifest(root, regular, bundle_digest)

@@ -264,3 +264,21 @@ def test_report_is_one_file_that_needs_nothing(built):
 
     Tags().feed(text)
     assert opened == []
+
+
+def test_provenance_names_base_teacher_and_task_files_with_digest_and_licence(project, default_recipe, built):
+    def resolved(folder):
+        content = provenance.read(folder / "provenance.json")
+        rows = content["predicate"]["buildDefinition"]["resolvedDependencies"]
+        return {row["name"]: (row["digest"]["sha256"], row.get("annotations")) for row in rows}
+
+    found = resolved(built)
+    assert found["pydocs/numpy"] == ("ab" * 32, {"kind": "pydocs", "licence": "BSD-3-Clause", "version": "1.0"})
+    assert found["tasks/quiz.jsonl"] == ("78" * 32, {"kind": "evaluation", "licence": "CC0-1.0"})
+    weights = {"version": None, "licence": "MIT", "digest": "12" * 32, "files": 3, "bytes": 9}
+    both = {"base": weights | {"location": "models/base"}, "teacher": weights | {"location": "models/teacher"}}
+    edit(project, "acquire", lambda result: result.update(both))
+    assemble(project, default_recipe)
+    found = resolved(project / "bundle")
+    for role in both:
+        assert found[f"models/{role}"] == ("12" * 32, {"role": role, "licence": "MIT", "version": "none"})

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  templates and rows of a table are one line
 """Clean bundles made by the libraries that make real ones: small models of many architectures, saved as people do.
 
 What varies: dtype, one file or shards, the kind of tokenizer, where the chat template stands, adapters, cards, licences.

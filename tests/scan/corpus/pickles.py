@@ -179,7 +179,7 @@ def _opcodes(mark: Path) -> list[Case]:
 
 def _broken(mark: Path) -> list[Case]:
     good = payload(mark)
-    return many(
+    found = many(
         "broken pickle",
         FORMAT,
         {
@@ -190,7 +190,8 @@ def _broken(mark: Path) -> list[Case]:
             "no stop": ("NOTICE", payload(mark, 0)[:-1]),
             "bytes behind the end": ("LICENSE", good + b"Apache License\n" * 9),
         },
-    ) + [Case("new lines before", "broken pickle", {"model.pkl": b"\n\n" + good})]
+    )
+    return [*found, Case("new lines before", "broken pickle", {"model.pkl": b"\n\n" + good})]
 
 
 def _elsewhere(mark: Path) -> list[Case]:

@@ -156,6 +156,8 @@ def _numbers() -> list[Case]:
     for dtype in ("F32", "BF16", "F16", "F64"):
         raw = packed({"w": (dtype, (64, 16), bytes(1024 * WIDTH[dtype]))})
         found.append(Case(f"{dtype} matrix of zeros", "all zero", {ST: raw}, ("weights.all_zero",)))
+    vectors = packed({"a": ("F32", (64,), bytes(256)), "b": ("F16", (8,), bytes(16))})
+    found.append(Case("nothing but vectors of zeros", "all zero", {ST: vectors}, ("weights.all_zero",)))
     minus = np.full((64, 16), 0x80000000, "<u4").tobytes()
     found.append(
         Case("matrix of minus zeros", "all zero", {ST: packed({"w": ("F32", (64, 16), minus)})}, ("weights.all_zero",))
@@ -225,7 +227,7 @@ def _indexes() -> list[Case]:
     def index(mapping: object) -> tuple[str, str]:
         return INDEX, json.dumps({"metadata": {}, "weight_map": mapping})
 
-    return many(
+    found = many(
         "shard index",
         "index.",
         {
@@ -243,14 +245,9 @@ def _indexes() -> list[Case]:
             "tensor that is not named": index({"b": ST}),
             "shard null": index({"a": None}),
         },
-    ) + [
-        Case(
-            "shard unused",
-            "shard index",
-            {"extra.safetensors": header(GOOD, DATA), INDEX: json.dumps({"weight_map": {"model.norm": ST}})},
-            ("index.shard",),
-        )
-    ]
+    )
+    files = {"extra.safetensors": header(GOOD, DATA), INDEX: json.dumps({"weight_map": {"model.norm": ST}})}
+    return [*found, Case("shard unused", "shard index", files, ("index.shard",))]
 
 
 def cases() -> list[Case]:

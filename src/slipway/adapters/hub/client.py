@@ -1,5 +1,6 @@
 """The hub's client, quiet about tokens and presigned addresses, and errors that say what to do."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +35,8 @@ def api() -> Any:
 
     set_verbosity_error()
     logging.getLogger("httpx2").setLevel(logging.WARNING)
-    return HfApi()
+    # The library reads it once, at its import; a process may import it before it knows where to publish.
+    return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
 
 
 def ready(repository: str) -> None:

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from slipway.adapters.hub.client import SCHEME, Missing, api, explained, parse
 from slipway.errors import UserError
@@ -28,6 +28,17 @@ def withdrawn_branch(commit: str) -> str:
 def open_hub(address: str) -> "HubReader":
     """The release at `hub://OWNER/NAME@COMMIT`; raises UserError if the address names none."""
     return HubReader(*parse(address))
+
+
+def _late_bar() -> Any:
+    """A progress bar for files that take longer than a second."""
+    from huggingface_hub.utils import tqdm
+
+    class Late(tqdm):
+        def __init__(self, *args: Any, **settings: Any) -> None:
+            super().__init__(*args, **settings | {"delay": 1.0})
+
+    return Late
 
 
 class HubReader:
@@ -99,6 +110,7 @@ class HubReader:
                     revision=commit,
                     local_dir=folder,
                     cache_dir=folder / "cache",
+                    tqdm_class=_late_bar(),
                 )
             # The open file outlives its name, so nothing is left behind even by a process that is killed later.
             return open(place, "rb")

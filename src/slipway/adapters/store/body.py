@@ -78,13 +78,20 @@ class Slice:
 class Stream:
     """An object of any size, read in order; a connection that breaks or falls silent is taken up where it ended."""
 
-    def __init__(self, connection: "Connection", where: dict[str, str]) -> None:
+    def __init__(self, connection: "Connection", where: dict[str, str], span: tuple[int, int] | None = None) -> None:
+        """Begin to read: the whole object, or `span`, the first byte and how many."""
         self._connection, self._where = connection, where
-        answer = connection.call("get_object", **where)
+        self._at, length = span or (0, None)
+        answer = connection.call("get_object", **where, **({} if span is None else self._range(self._at + span[1])))
         self.tag: str = answer["ETag"]
-        self._length: int = answer["ContentLength"]
+        self._length: int = self._at + answer["ContentLength"]
         self._body: Any = answer["Body"]
-        self._at = 0
+        if length is not None and answer["ContentLength"] != length:
+            self.close()
+            raise UserError(f"s3://{where['Bucket']}/{where['Key']}: the server does not know Range, or it is shorter")
+
+    def _range(self, end: int) -> dict[str, str]:
+        return {"Range": f"bytes={self._at}-{end - 1}"}
 
     def __enter__(self) -> Self:
         return self
@@ -132,7 +139,7 @@ class Stream:
         self._body.close()
         where = f"s3://{self._where['Bucket']}/{self._where['Key']}"
         try:
-            answer = self._connection.call("get_object", **self._where, Range=f"bytes={self._at}-", IfMatch=self.tag)
+            answer = self._connection.call("get_object", **self._where, **self._range(self._length), IfMatch=self.tag)
         except FileExistsError:
             raise UserError(f"{where}: was replaced while it was read; read it again") from None
         if answer["ETag"] != self.tag or answer["ContentLength"] != self._length - self._at:

@@ -97,20 +97,23 @@ class Connection:
         """
         from botocore.exceptions import BotoCoreError, ClientError
         from botocore.parsers import ResponseParserError
+        from urllib3.exceptions import HTTPError
 
         where = f"s3://{arguments.get('Bucket')}/{arguments.get('Key', arguments.get('Prefix', ''))}"
         client = self.client(bulk=hasattr(arguments.get("Body"), "read"))
         for attempt in range(ATTEMPTS):
             try:
                 return getattr(client, name)(**arguments)
-            except ResponseParserError as error:  # cut off within its XML, which botocore does not try again
+            except (ResponseParserError, HTTPError) as error:  # an answer cut off, which botocore does not try again
                 fault: Exception = error
             except ClientError as error:
                 raise self._translated(error, where, name, again=attempt > 0) from error
             except (BotoCoreError, OSError) as error:
                 raise UserError(f"{where}: {name} failed: {error}; check credentials and AWS_ENDPOINT_URL") from error
             time.sleep(0.1 * 2**attempt)
-        raise UserError(f"{where}: {name} was answered {ATTEMPTS} times with no XML ({fault}); is this an S3 endpoint?")
+        raise UserError(
+            f"{where}: {name} was answered {ATTEMPTS} times, but never to the end ({fault}); is this an S3 endpoint?"
+        )
 
     @staticmethod
     def _translated(error: Any, where: str, name: str, *, again: bool) -> Exception:

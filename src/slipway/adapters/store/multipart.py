@@ -9,19 +9,17 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from slipway.adapters.store.body import Note, Slice
 from slipway.adapters.store.connection import Conflict, Connection, Exists
+from slipway.adapters.store.leftovers import free, give_up
 from slipway.adapters.store.uploads import Upload, Uploads
 from slipway.errors import UserError
 
 MAX_PARTS = 10_000
 MIB = 1 << 20
-ABANDONED = timedelta(days=7)
-"""Age of an upload that nobody will finish."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +66,9 @@ def send(job: Job, journal: Uploads, workers: int) -> None:
         UserError: if a part cannot be sent; run it again to go on.
     """
     if _present(job):  # joining the parts decides; this saves sending what would be thrown away
+        if begun := journal.find(job.url, _what(job)):
+            begun.forget()
+        free(job.connection, job.where)
         raise FileExistsError(job.url)
     upload = _take_up(job, journal) or _begin(job, journal)
     ids = {**job.where, "UploadId": upload.upload_id}
@@ -86,6 +87,7 @@ def send(job: Job, journal: Uploads, workers: int) -> None:
             upload.forget()
         raise
     upload.forget()
+    free(job.connection, job.where)
 
 
 def _ended(job: Job) -> Exception:
@@ -137,37 +139,6 @@ def in_parallel(work: Callable[[int], None], numbers: Iterable[int], workers: in
         pool.shutdown(cancel_futures=True)
 
 
-def give_up(connection: Connection, ids: dict[str, str]) -> None:
-    """Free what the parts of an upload take; one that is gone already, or cannot be reached now, is left to `sweep`."""
-    try:
-        connection.call("abort_multipart_upload", **ids)
-    except FileNotFoundError:
-        return  # it was completed, its answer lost, or ended from elsewhere
-    except UserError as error:
-        print(f"[store] parts of an upload stay behind for now: {error}", flush=True)
-
-
-def sweep(connection: Connection, bucket: str, prefix: str, now: datetime | None = None) -> int:
-    """Give up uploads below `prefix` that were begun a week ago or earlier; how many.
-
-    A bucket's own lifecycle rule does the same without Slipway; where listing is not allowed, this says so.
-    """
-    ended, page = 0, {"Bucket": bucket, "Prefix": prefix}
-    while True:
-        try:
-            found = connection.call("list_multipart_uploads", **page)
-        except UserError as error:
-            print(f"[store] old uploads were not looked for: {error}", flush=True)
-            return ended
-        for item in found.get("Uploads", []):
-            if (now or datetime.now(UTC)) - item["Initiated"] > ABANDONED:
-                give_up(connection, {"Bucket": bucket, "Key": item["Key"], "UploadId": item["UploadId"]})
-                ended += 1
-        if not found.get("IsTruncated"):
-            return ended
-        page |= {"KeyMarker": found["NextKeyMarker"], "UploadIdMarker": found["NextUploadIdMarker"]}
-
-
 def _what(job: Job) -> dict[str, Any]:
     return {"size": job.size, "sha256": job.sha256, "part_bytes": job.part}
 
@@ -175,7 +146,7 @@ def _what(job: Job) -> dict[str, Any]:
 def _begin(job: Job, journal: Uploads) -> Upload:
     kind = {"ChecksumType": "FULL_OBJECT"} if job.checksum else {}
     answer = job.connection.call("create_multipart_upload", **job.where, **job.checksum, **kind)
-    return journal.begin(job.url, _what(job), answer["UploadId"])
+    return journal.begin(job.url, job.where, _what(job), answer["UploadId"])
 
 
 def _take_up(job: Job, journal: Uploads) -> Upload | None:
@@ -275,3 +246,4 @@ def copy(job: Copy, workers: int) -> None:
     except BaseException:
         give_up(connection, ids)
         raise
+    free(connection, where)

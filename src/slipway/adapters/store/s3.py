@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from slipway.adapters.store import multipart, probing
+from slipway.adapters.store import leftovers, multipart, probing
 from slipway.adapters.store.body import Note, Slice, Stream
 from slipway.adapters.store.connection import Connection, Exists
 from slipway.adapters.store.uploads import Uploads
@@ -90,7 +90,11 @@ class S3Store:
 
     def open(self, key: str) -> BinaryIO:
         """A stream over an object of any size, taken up again when the network fails; raises FileNotFoundError."""
-        return cast(BinaryIO, Stream(self._connection, self._where(key)))
+        return cast("BinaryIO", Stream(self._connection, self._where(key)))
+
+    def open_range(self, key: str, start: int, length: int) -> BinaryIO:
+        """A stream over a part of an object, as `open`."""
+        return cast("BinaryIO", Stream(self._connection, self._where(key), (start, length)))
 
     def create(self, key: str, content: bytes | Path, sha256: str | None = None, note: Note | None = None) -> None:
         """Write an object that does not exist yet; raises FileExistsError if it does, and changes nothing then.
@@ -138,7 +142,7 @@ class S3Store:
     def _sweep(self) -> None:
         if not self._swept:
             self._swept = True
-            if ended := multipart.sweep(self._connection, self.bucket, self.prefix):
+            if ended := leftovers.sweep(self._connection, self._journal):
                 print(f"[store] {self.url}: gave up {ended} uploads that nobody had finished for a week", flush=True)
 
     def copy(self, source: str, key: str) -> None:

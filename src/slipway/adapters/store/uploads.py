@@ -49,17 +49,18 @@ class Uploads:
         """Whether an interrupted upload can be taken up again."""
         return self._folder is not None
 
-    def begin(self, url: str, what: dict[str, Any], upload_id: str) -> Upload:
+    def begin(self, url: str, where: dict[str, str], what: dict[str, Any], upload_id: str) -> Upload:
         """Write down a new upload.
 
         Args:
             url: of the object.
+            where: its bucket and key.
             what: says what is sent: size and sha256 of the file, size of the parts.
             upload_id: as the server gave it.
         """
         path = self._path(url)
         if path:
-            head = {"url": url, "upload_id": upload_id, "begun": int(time.time()), **what}
+            head = {"url": url, "upload_id": upload_id, "begun": int(time.time()), "where": where, **what}
             write_atomic(path, json.dumps(head) + "\n", mode=0o600)
         return Upload(upload_id, path)
 
@@ -68,15 +69,28 @@ class Uploads:
         path = self._path(url)
         if path is None or not path.exists():
             return None
-        lines = [_line(line) for line in path.read_text("utf-8").split("\n")[:-1]]
-        head = lines[0] if lines else {}
+        head, *lines = _lines(path)
         if {name: head.get(name) for name in ("url", *what)} != {"url": url, **what} or not head.get("upload_id"):
             return None
-        arrived = {line["part"]: line["tag"] for line in lines[1:] if line.keys() == {"part", "tag"}}
+        arrived = {line["part"]: line["tag"] for line in lines if line.keys() == {"part", "tag"}}
         return Upload(head["upload_id"], path, arrived)
+
+    def older_than(self, seconds: float) -> list[tuple[Upload, dict[str, str]]]:
+        """Uploads that were begun so long ago, each with the bucket and key of its object."""
+        found = []
+        for path in sorted(self._folder.glob("*.jsonl")) if self._folder else ():
+            head = _lines(path)[0]
+            if head.keys() >= {"upload_id", "where", "begun"} and time.time() - head["begun"] > seconds:
+                found.append((Upload(head["upload_id"], path), head["where"]))
+        return found
 
     def _path(self, url: str) -> Path | None:
         return self._folder / f"{sha256_bytes(url.encode())[:32]}.jsonl" if self._folder else None
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """The head and the lines of a journal; what follows the last newline was cut by a crash."""
+    return [_line(line) for line in path.read_text("utf-8").split("\n")[:-1]] or [{}]
 
 
 def _line(text: str) -> dict[str, Any]:

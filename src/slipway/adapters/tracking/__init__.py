@@ -5,7 +5,7 @@ server. Weights are never copied into MLflow: versions point at the release in t
 anything; a tag or alias set by hand releases nothing.
 """
 
-from slipway.adapters.tracking.registry import mark_released, register
+from slipway.adapters.tracking.registry import mark_released, register, tell, withdraw
 from slipway.adapters.tracking.runs import fail_build_run, find_run, finish_build_run, start_build_run
 from slipway.adapters.tracking.sink import metric_sink
 from slipway.adapters.tracking.verdicts import CHANNEL, keep_verdict, released, tags
@@ -22,4 +22,6 @@ __all__ = [
     "released",
     "start_build_run",
     "tags",
+    "tell",
+    "withdraw",
 ]

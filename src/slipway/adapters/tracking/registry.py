@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from slipway.adapters.tracking.client import DIGEST, client, experiment
+from slipway.adapters.tracking.client import DIGEST, client, experiment, in_use
+from slipway.adapters.tracking.verdicts import CHANNEL, alias_of, briefly
+
+VERSION, WITHDRAWN = "slipway.version", "slipway.withdrawn"
+"""Tags of a model version: of its release, and why that was withdrawn."""
 
 SMALL = ("manifest.json", "README.md", "DATA.md", "config.json", "report.html", "bom.cdx.json", "provenance.json")
 """Files of a bundle that are copied into MLflow where they exist; the weights stay in the store."""
@@ -47,7 +51,7 @@ def register(
             raise
     registered = _version_of(mlflow, name, digest)
     if registered is None:
-        tags = {DIGEST: digest, "slipway.version": version, "slipway.uri": uri}
+        tags = {DIGEST: digest, VERSION: version, "slipway.uri": uri}
         model = _logged_model(mlflow, experiment(mlflow, root, name), name, bundle, tags=tags, run_id=run_id)
         created = mlflow.create_model_version(
             name,
@@ -93,10 +97,59 @@ def _logged_model(
     return mlflow.finalize_logged_model(model.model_id, "READY")
 
 
-def mark_released(root: Path, name: str, digest: str) -> str | None:
-    """Move the alias `released` to the version of `digest`; returns the version, None if it is not registered."""
+def tell(root: Path, name: str, digest: str, told: Mapping[str, str]) -> None:
+    """Set tags of the version of `digest`; nothing if it is not registered."""
     mlflow = client(root)
-    version = _version_of(mlflow, name, digest)
-    if version is not None:
-        mlflow.set_registered_model_alias(name, "released", version)
-    return version
+    if version := _version_of(mlflow, name, digest):
+        for key, value in told.items():
+            mlflow.set_model_version_tag(name, version, key, value)
+
+
+def mark_released(root: Path, name: str, digest: str) -> str | None:
+    """Move the alias of its channel (`alias_of`) to the version of `digest`; the version, None if not registered."""
+    mlflow = client(root)
+    for found in mlflow.search_model_versions(f"name = '{name}'"):
+        if found.tags.get(DIGEST) == digest:
+            mlflow.set_registered_model_alias(name, alias_of(found.tags.get(CHANNEL, "")), found.version)
+            return str(found.version)
+    return None
+
+
+def withdraw(root: Path, name: str, version: str, *, reason: str, channels: Mapping[str, str | None]) -> str | None:
+    """Say of the model version of a release that it was withdrawn, and move its aliases on.
+
+    Args:
+        root: the project.
+        name: registered model.
+        version: of the release.
+        reason: for those who use it.
+        channels: channel -> version of the release that it names now; None if it names none.
+
+    Returns: what became of it, in a line; None if MLflow is not in use here, or knows no such release.
+
+    Raises:
+        UserError: if MLflow cannot be reached.
+    """
+    if not in_use(root):
+        return None
+    with briefly("MLflow was not told", "the release is withdrawn all the same; run this again when MLflow answers"):
+        mlflow = client(root)
+        found = {str(v.tags.get(VERSION)): v for v in mlflow.search_model_versions(f"name = '{name}'")}
+        if version not in found:
+            return None
+        gone = found[version]
+        mlflow.set_model_version_tag(name, gone.version, WITHDRAWN, reason)
+        aliases = mlflow.get_registered_model(name).aliases
+        lines = [f"version {gone.version} tagged withdrawn"]
+        for channel, instead in channels.items():
+            alias = alias_of(channel)
+            if str(aliases.get(alias)) != str(gone.version):
+                continue
+            if instead in found:
+                mlflow.set_registered_model_alias(name, alias, found[instead].version)
+            else:
+                mlflow.delete_registered_model_alias(name, alias)
+            lines.append(f"alias {alias} -> {f'version {found[instead].version}' if instead in found else 'nothing'}")
+        if str(aliases.get("candidate")) == str(gone.version):
+            mlflow.delete_registered_model_alias(name, "candidate")
+    return ", ".join(lines)

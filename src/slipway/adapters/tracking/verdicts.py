@@ -20,7 +20,7 @@ CHANNEL = "slipway.channel"
 
 
 class Released(NamedTuple):
-    """The model version that has the alias `released`."""
+    """The model version that has the alias for the releases of a channel."""
 
     digest: str
     """Bundle digest."""
@@ -62,7 +62,7 @@ def keep_verdict(root: Path, name: str, verdict: GateVerdict, *, page: str, file
     now = int(time.time() * 1000)
     metrics = [Metric(key, value, now, 0) for key, value in sorted(figures.items())]
     told = [RunTag(key, value) for key, value in tags(verdict).items()]
-    with _briefly("MLflow did not take the verdict", "it is kept here all the same"):
+    with briefly("MLflow did not take the verdict", "it is kept here all the same"):
         mlflow, run_id = client(root), find_run(root, name, verdict.bundle_digest)
         if run_id is not None:
             for start in range(0, len(metrics) or 1, BATCH):
@@ -71,8 +71,13 @@ def keep_verdict(root: Path, name: str, verdict: GateVerdict, *, page: str, file
     return run_id
 
 
-def released(root: Path, name: str) -> Released | None:
-    """What the alias `released` of a registered model points at; None if it points nowhere.
+def alias_of(channel: str) -> str:
+    """The alias of the version that a channel names: `released` of the channel `stable`, else `released-<channel>`."""
+    return "released" if channel in ("", "stable") else f"released-{channel}"
+
+
+def released(root: Path, name: str, channel: str = "stable") -> Released | None:
+    """What a registered model's alias for the releases of a channel points at; None if it points nowhere.
 
     A project that never used MLflow is told so without importing it.
 
@@ -83,9 +88,9 @@ def released(root: Path, name: str) -> Released | None:
         return None
     from mlflow.exceptions import MlflowException
 
-    with _briefly("MLflow could not be asked which release it calls released", "see that it runs and is whole"):
+    with briefly("MLflow could not be asked which release it calls released", "see that it runs and is whole"):
         try:
-            version = client(root).get_model_version_by_alias(name, "released")
+            version = client(root).get_model_version_by_alias(name, alias_of(channel))
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
@@ -94,7 +99,7 @@ def released(root: Path, name: str) -> Released | None:
 
 
 @contextmanager
-def _briefly(fault: str, then: str) -> Iterator[None]:
+def briefly(fault: str, then: str) -> Iterator[None]:
     """The gate does not depend on MLflow, so one that is down is given up after seconds, not after minutes.
 
     Raises:

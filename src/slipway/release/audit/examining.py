@@ -9,6 +9,7 @@ from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from slipway.page import visible
 from slipway.records import AuditFinding, AuditReport
 from slipway.release.audit import ranges, snapshot
 from slipway.release.audit.snapshot import Advisory, Snapshot, Unreadable
@@ -45,13 +46,13 @@ def examine(bom: Mapping[str, Any], advisories: Path, today: date, max_age_days:
     try:
         found = snapshot.read(advisories, frozenset(one.name for one in packages), today)
     except Unreadable as error:
-        packages, fault = [], str(error)
+        packages, fault = [], visible(str(error))
     findings: list[AuditFinding] = []
     for package in packages:
         hits, doubt = _lookup(package, found.by_package.get(package.name, []))
         findings += hits
         if doubt:
-            not_audited[f"{package.name} {package.version}"] = doubt
+            not_audited[f"{package.name} {package.version}"] = visible(doubt)
     age = (today - found.newest).days if not fault else None
     audited = len([one for one in packages if f"{one.name} {one.version}" not in not_audited])
     faults = [*([fault] if fault else []), *_gaps(not_audited, audited, looked=not fault)]
@@ -97,7 +98,7 @@ def _packages(bom: Mapping[str, Any]) -> tuple[list[Package], dict[str, str]]:
     for part in _components(bom.get("components")):
         if part.get("type") not in SOFTWARE:
             continue
-        name, version = str(part.get("name")), part.get("version")
+        name, version = visible(str(part.get("name"))), part.get("version")
         try:
             purl = PackageURL.from_string(str(part.get("purl")))
         except ValueError:
@@ -108,7 +109,7 @@ def _packages(bom: Mapping[str, Any]) -> tuple[list[Package], dict[str, str]]:
         elif not version:
             faults[name] = "it has no version"
         elif canonicalize_name(purl.name) != canonicalize_name(name) or (purl.version or version) != version:
-            faults[name] = f"its package URL names another package or version: {purl.to_string()}"
+            faults[name] = f"its package URL names another package or version: {purl.to_string()[:80]}"
         else:
             try:
                 one = Package(canonicalize_name(name), str(version), ranges.public(str(version)))

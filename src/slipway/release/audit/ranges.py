@@ -30,12 +30,12 @@ def affected(version: Version, said: dict[str, Any]) -> bool:
     Raises:
         Undecided: if it does not state what would decide it.
     """
-    listed, ranges = said.get("versions") or [], said.get("ranges") or []
+    listed, ranges = ([] if said.get(key) is None else said[key] for key in ("versions", "ranges"))
     if not isinstance(listed, list) or not isinstance(ranges, list):
         raise Undecided("`versions` or `ranges` is no list")
     if any(_same(version, str(one)) for one in listed):
         return True
-    ordered = [one for one in ranges if not (isinstance(one, dict) and one.get("type") == "GIT")]
+    ordered = [one for one in ranges if not _is_git(one)]
     if not ordered and not listed:
         raise Undecided("it states neither versions nor a range of them")
     doubts = []
@@ -55,13 +55,18 @@ def fixes(version: Version, said: dict[str, Any]) -> set[Version]:
     found: set[Version] = set()
     for one in said.get("ranges") or []:
         try:
-            events = [] if one.get("type") == "GIT" else list(_events(one))
+            events = [] if _is_git(one) else list(_events(one))
             covered = bool(events) and _within(version, events)
         except Undecided:
             continue  # another range or the list of versions has decided it
         if covered:
             found |= set(sorted(at for kind, at in events if kind == "fixed" and at > version)[:1])
     return found
+
+
+def _is_git(said: Any) -> bool:
+    """Whether a range is one of commits, which only their repository can put in order."""
+    return isinstance(said, dict) and said.get("type") == "GIT"
 
 
 def _same(version: Version, listed: str) -> bool:
@@ -80,11 +85,8 @@ def _events(said: Any) -> Iterator[tuple[str, Version]]:
         if not isinstance(event, dict) or not event or event.keys() - {*_ORDER, "limit"}:
             raise Undecided(f"an event that is none: {str(event)[:60]}")
         for kind, value in event.items():
-            if (kind, value) in _ENDS:
-                yield kind, _ENDS[kind, value]
-                continue
             try:
-                yield kind, Version(value)
+                yield kind, _ENDS.get((kind, value)) or Version(value)
             except (InvalidVersion, TypeError):
                 raise Undecided(f"`{kind}` is {str(value)[:40]!r}, no version of PEP 440") from None
 

@@ -144,16 +144,23 @@ def _day(entry: dict[str, Any], where: str) -> date:
 
 def _add(found: Snapshot, entry: dict[str, Any], packages: frozenset[str], where: str) -> None:
     """Count the entry if it is about PyPI and not withdrawn, and keep what it says of the packages asked for."""
-    about = entry.get("affected") or []
+    about = _or_empty(entry, "affected")
     if not isinstance(about, list) or not all(isinstance(one, dict) for one in about):
         raise Unreadable(f"{where}: `affected` is no list of objects; get the snapshot anew")
-    if entry.get("withdrawn"):
+    if (withdrawn := entry.get("withdrawn")) is not None:
+        if not _MOMENT.fullmatch(str(withdrawn)):
+            raise Unreadable(f"{where}: `withdrawn` is {str(withdrawn)[:40]!r}, not a time; get the snapshot anew")
         return
     mine = [(name, one) for one in about if (name := _package(one, where))]
     found.advisories += bool(mine)
     for name, one in mine:
         if name in packages:
             found.by_package.setdefault(name, []).append(_advisory(entry, one, where))
+
+
+def _or_empty(told: dict[str, Any], key: str) -> Any:
+    """A list that may be left out."""
+    return [] if told.get(key) is None else told[key]
 
 
 def _package(affected: dict[str, Any], where: str) -> str | None:
@@ -169,7 +176,7 @@ def _package(affected: dict[str, Any], where: str) -> str | None:
 
 
 def _advisory(entry: dict[str, Any], affected: dict[str, Any], where: str) -> Advisory:
-    aliases = entry.get("aliases") or []
+    aliases = _or_empty(entry, "aliases")
     if not isinstance(aliases, list) or not all(isinstance(alias, str) for alias in aliases):
         raise Unreadable(f"{where}: `aliases` is no list of names; get the snapshot anew")
     told = str(entry.get("summary") or entry.get("details") or "")
@@ -184,7 +191,8 @@ def _advisory(entry: dict[str, Any], affected: dict[str, Any], where: str) -> Ad
 
 def _severity(told: dict[str, Any]) -> Iterator[str]:
     """Scores as they are stated, then the word that GitHub's database adds. Nothing is computed from them."""
-    for score in told.get("severity") or []:
+    stated = told.get("severity")
+    for score in stated if isinstance(stated, list) else []:
         if isinstance(score, dict) and isinstance(score.get("score"), str):
             yield _line(score["score"], 120)
     specific = told.get("database_specific")

@@ -9,7 +9,7 @@ it is any good (that is the gate).
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -64,10 +64,18 @@ def entries(directory: str | Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def write(directory: str | Path, name: str) -> str:
-    """Write `manifest.json` over every other file of `directory`; returns the bundle digest."""
+def write(directory: str | Path, name: str, known: Mapping[str, str] | None = None) -> str:
+    """Write `manifest.json` over every other file of `directory`; returns the bundle digest.
+
+    Args:
+        directory: the bundle.
+        name: of the model.
+        known: path -> sha256 of files that were hashed while they were written; they are not read again here. What a
+            disk lost of them is found when they are staged for signing, which reads every byte.
+    """
+    known = known or {}
     files = {
-        path: Entry(sha256=sha256_file(file), bytes=file.stat().st_size)
+        path: Entry(sha256=known.get(path) or sha256_file(file), bytes=file.stat().st_size)
         for path, file in entries(directory).items()
         if path != NAME
     }

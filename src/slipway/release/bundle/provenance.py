@@ -35,6 +35,13 @@ def _resolved(material: Material, recipe_text: str) -> list[dict[str, Any]]:
     for source in material.acquire.sources:
         notes = {"kind": source.kind, "licence": source.licence or "none stated", "version": source.version or "none"}
         rows.append({"name": source.source, "digest": {"sha256": source.digest}, "annotations": notes})
+    for role, found in (("base", material.acquire.base), ("teacher", material.acquire.teacher)):
+        if found:
+            notes = {"role": role, "licence": found.licence, "version": found.version or "none"}
+            rows.append({"name": found.location, "digest": {"sha256": found.digest}, "annotations": notes})
+    for task in material.acquire.tasks:
+        notes = {"kind": "evaluation", "licence": task.licence}
+        rows.append({"name": task.location, "digest": {"sha256": task.digest}, "annotations": notes})
     return rows
 
 

@@ -44,9 +44,9 @@ def _verdict(material: Material) -> Section:
     )
     body += page.paragraph(
         Markup(
-            "Not decided here: comparison with the release before, the scan, and whether every file is the one that "
-            "was measured. They are judged at release, on exactly these bytes: <code>GATE.html</code> beside this page "
-            "has that verdict, the signed statement holds it."
+            "Not decided here: comparison with the release before, the scan, known vulnerabilities of the software, "
+            "and whether every file is the one that was measured. They are judged at release, on exactly these bytes: "
+            "<code>GATE.html</code> beside this page has that verdict, the signed statement holds it."
         )
     )
     body += page.facts(

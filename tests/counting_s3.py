@@ -84,7 +84,7 @@ def running(folder: Path) -> Iterator[Server]:
     log = folder / "requests.jsonl"
     environment = os.environ | {"S3_UPLOAD_PART_MIN_SIZE": "256", "PYTHONPATH": str(ROOT)}
     output = (folder / "server.log").open("ab")
-    command = [sys.executable, "-m", "tests.s3_server", str(port), str(log)]
+    command = [sys.executable, "-m", "tests.counting_s3", str(port), str(log)]
     process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=output, stderr=output)
     try:
         server = Server(f"http://127.0.0.1:{port}", log)
