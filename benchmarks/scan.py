@@ -43,24 +43,31 @@ class Ran(NamedTuple):
     peak_mb: float
 
 
+MEASURE = """
+import json, os, subprocess, sys, time
+seconds, command = float(sys.argv[1]), sys.argv[2:]
+began = time.perf_counter()
+child = subprocess.Popen(command, stderr=subprocess.STDOUT)
+while True:
+    ended, status, used = os.wait4(child.pid, os.WNOHANG)
+    wall = time.perf_counter() - began
+    if ended:
+        break
+    if wall > seconds:
+        child.kill()
+    time.sleep(0.005)
+code = 124 if wall > seconds else os.waitstatus_to_exitcode(status)
+print(json.dumps([code, wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]), file=sys.stderr)
+"""
+"""Linux counts the memory of whoever starts a process as the process's own; so a small one starts it."""
+
+
 def run(command: Sequence[str]) -> Ran:
     """Run a command to its end, or kill it after `SECONDS`; code 124 then."""
-    with tempfile.TemporaryFile() as out:
-        began = time.perf_counter()
-        child = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT)
-        while True:
-            ended, status, used = os.wait4(child.pid, os.WNOHANG)
-            if ended:
-                break
-            if time.perf_counter() - began > SECONDS:
-                child.kill()
-            time.sleep(0.005)
-        wall = time.perf_counter() - began
-        child.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0)
-        text = out.read(1 << 20).decode("utf-8", "replace")
-    code = 124 if wall > SECONDS else child.returncode
-    return Ran(code, text, wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    small = [sys.executable, "-S", "-c", MEASURE, str(SECONDS), *command]
+    done = subprocess.run(small, capture_output=True, cwd=ROOT, check=True)
+    code, wall, cpu, peak = json.loads(done.stderr)
+    return Ran(code, done.stdout.decode("utf-8", "replace"), wall, cpu, peak)
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
@@ -102,7 +109,9 @@ def hostile(folder: Path, jobs: int, every: int, picklescan: str | None) -> dict
         **costs(ran),
     }
     if picklescan:
-        command = [picklescan, "-m", "picklescan", "--strict", "--path"]
+        # Not `-m picklescan`, which ends with 0 whatever it found.
+        entry = "import sys; from picklescan.cli import main; sys.exit(main())"
+        command = [picklescan, "-c", entry, "--strict", "--path"]
         with ThreadPoolExecutor(jobs) as pool:
             peer = list(pool.map(lambda path: run([*command, path]), paths))
         found["picklescan_strict_flagged"] = sum(one.code != 0 for one in peer)

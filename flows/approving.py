@@ -59,17 +59,20 @@ def form(context: "Context", verdict: GateVerdict, lacking: str, fault: str) -> 
     """
     asked = approval.asked(context.digest, approval.judgement(verdict))
     odd = [line for line in verdict.lines if line.verdict != "GO"]
-    rows = [f"- {line.verdict}, {line.waived_by or 'not waived'}: {line.id} ({line.observed})" for line in odd]
+    rows = [
+        f"- {line.verdict}, {line.waived_by or 'not waived'}: {line.id} ({' '.join(line.observed.split())[:160]})"
+        for line in odd
+    ]
     return "\n".join(
         [
             *([f"**That approved nothing:** {fault}", ""] if fault else []),
             f"**{context.recipe.bundle.title}** ({context.recipe.name})",
             "",
-            f"- bundle `{context.digest}`",
+            f"- bundle `{context.digest[:32]}` `{context.digest[32:]}`",
             f"- gate **{verdict.verdict}**, compared with {verdict.champion or verdict.stand_in or 'nothing'}",
             *(rows or [f"- {len(verdict.lines)} checks, all GO, nothing waived"]),
             "",
-            lacking.splitlines()[0].split(";")[0] + ".",
+            f"Approvals: {lacking.splitlines()[0].split(';')[0].rpartition(': ')[2]}.",
             *(f"- {line.strip()}" for line in lacking.splitlines()[1:]),
             "",
             "Sign on the machine that has your key, and paste the line that this prints:",

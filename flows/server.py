@@ -52,7 +52,7 @@ def prefect_api(root: Path) -> Iterator[str]:
     port = processes.free_port()
     url, log = f"http://127.0.0.1:{port}/api", root / ".slipway" / "prefect" / "server.log"
     environment = {
-        **os.environ,
+        **processes.without_secrets(),
         "PYTHONPATH": os.pathsep.join([str(CODE), os.environ.get("PYTHONPATH", "")]).rstrip(":"),
     }
     command = [sys.executable, "-m", "flows.server", str(port), str(os.getpid())]

@@ -44,7 +44,7 @@ class Stages:
     def __init__(self, root: Path, force: frozenset[str] = frozenset(), environment: dict[str, str] | None = None):
         self.root, self.force = root, force
         self.environment = {
-            **os.environ,
+            **processes.without_secrets(),
             **(environment or {}),
             "PYTHONUNBUFFERED": "1",
             "SLIPWAY_SUPERVISOR_PID": str(os.getpid()),

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -177,8 +177,8 @@ class Told(NamedTuple):
     """What a withdrawal did, and what of it was not done."""
 
     done: yanking.Withdrawal
-    tracking: str | None
-    """What MLflow was told."""
+    tracking: str
+    """What MLflow was told; empty if it could not be."""
     undone: list[str]
 
 
@@ -198,16 +198,21 @@ def withdraw(root: Path, name: str, version: str, cause: Cause, note: Callable[[
 
     recipe, store = load(root / "params.yaml"), open_store(root=root)
     signer = keys.signer(root, shared=not isinstance(store, LocalStore))
+    faults: list[str] = []
+    told: list[str] = []
+
+    def tell(yanked: yanking.Yanked, now: Mapping[str, str | None], passed: Collection[str]) -> None:
+        try:
+            line = tracking.withdraw(root, name, version, reason=yanked.reason, channels=now, passed=passed)
+        except UserError as fault:
+            faults.append(str(fault))
+        else:
+            told.append(line or "knows no such release")
+
     done = yanking.yank(
         store, name, version, signer, cause=cause, preferred=recipe.release.channel,
-        expires_days=recipe.release.expires_days, note=note,
+        expires_days=recipe.release.expires_days, note=note, then=tell,
     )  # fmt: skip
-    undone, told = list(done.unlike), None
-    now = {moved.channel: moved.after for moved in done.channels}
-    try:
-        told = tracking.withdraw(root, name, version, reason=done.yanked.reason, channels=now)
-    except UserError as fault:
-        undone.append(str(fault))
     place = root / ".slipway" / "yanks" / f"{name}-{version}.json"
     write_atomic(place, json.dumps(done.model_dump(mode="json"), indent=2) + "\n")
-    return Told(done, told, undone)
+    return Told(done, "; ".join(told), [*done.unlike, *faults])

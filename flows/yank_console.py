@@ -21,7 +21,7 @@ def summary(told: watching.Told) -> str:
     done = told.done
     yanked = done.yanked
     seen = f"use {yanked.replaced_by} instead" if yanked.replaced_by else "wait for the next release"
-    lines = [f"mlflow     {told.tracking or 'knows no such release'}"]
+    lines = [f"mlflow     {told.tracking or 'was not told'}"]
     lines += [f"NOT DONE   {fault}" for fault in told.undone]
     lines += [
         f"{yanked.name} {yanked.version} {'is withdrawn' if done.new else 'was withdrawn already'}: {yanked.reason}",

@@ -22,6 +22,12 @@ def default_values() -> dict:
     return YAML(typ="safe").load((ROOT / "params.yaml").read_text("utf-8"))
 
 
+@pytest.fixture(autouse=True)
+def _own_memory(tmp_path_factory, monkeypatch):
+    """What a test reads of releases is not remembered for the person who runs it."""
+    monkeypatch.setenv("SLIPWAY_STATE", str(tmp_path_factory.mktemp("state")))
+
+
 @pytest.fixture
 def values(default_values) -> dict:
     """A copy of the default recipe that a test may change."""

@@ -90,6 +90,7 @@ def withdraw(root: Path, store: LocalStore | S3Store, version: str) -> dict[str,
 def run(job: Job, line: Connection) -> None:
     """Body of a publisher's process; sends its outcome through `line`."""
     os.environ.update(dict(job.environment))
+    os.nice(5)  # a reader beside many of them gets a share of a small machine
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115  as long as the process lives
     seen = _count(job) if job.kill_at else [0]
     try:

@@ -15,6 +15,7 @@ from slipway.security import mlflow as mlflow_probes
 from slipway.security import prefect as prefect_probes
 from slipway.security.http import Server
 from tests import tiny_project
+from tests.integration.test_team_profile import team  # noqa: F401  a fixture
 
 CODE = "import sys; from slipway.cli import main; sys.exit(main(['doctor', '--security']))"
 
@@ -212,3 +213,17 @@ def test_servers_without_the_defaults_are_found_out(tmp_path):
 
     if _own_addresses():
         assert {"mlflow address", "prefect address"} <= faults, [*mlflow, *prefect]
+
+
+@pytest.mark.journey
+def test_a_teams_servers_ask_for_a_login(team):  # noqa: F811
+    login = f"{team['MLFLOW_TRACKING_USERNAME']}:{team['MLFLOW_TRACKING_PASSWORD']}"
+    mlflow = list(mlflow_probes.examine(Server("mlflow", team["MLFLOW_TRACKING_URI"], login)))
+    prefect = list(prefect_probes.examine(Server("prefect", team["PREFECT_API_URL"], team["PREFECT_API_AUTH_STRING"])))
+    found = {answer.subject: answer.verdict for answer in [*mlflow, *prefect]}
+    assert found.pop("mlflow pickle") == "not run", "its environment cannot be seen from outside"
+    assert set(found.values()) == {"ok"}, [*mlflow, *prefect]
+    assert "401" in of("mlflow address", mlflow).finding
+    assert "401" in of("prefect address", prefect).finding
+    wrong = list(mlflow_probes.examine(Server("mlflow", team["MLFLOW_TRACKING_URI"], "admin:wrong")))
+    assert of("mlflow login", wrong).verdict == "not run"

@@ -27,6 +27,14 @@ if TYPE_CHECKING:
     import psutil
 
 
+SECRETS = ("SLIPWAY_KEY_PEM", "SLIPWAY_KEY_PASSWORD", "SLIPWAY_PKCS11_PIN", "SLIPWAY_WEBHOOK_SECRET")
+
+
+def without_secrets() -> dict[str, str]:
+    """This process's environment for a child that signs nothing: without keys, passphrases and PINs."""
+    return {name: value for name, value in os.environ.items() if name not in SECRETS}
+
+
 def start(command: list[str], *, cwd: Path, env: dict[str, str], log: Path | None = None) -> subprocess.Popen:
     """Start `command` as leader of a session of its own; output to `log`, or to a text pipe without one."""
     if log is None:

@@ -92,3 +92,15 @@ def test_what_the_hub_garbles_is_found_and_not_tagged(for_hub, run, repository, 
     with pytest.raises(Refusal, match=r"config\.json: sha256 is .*It was not tagged"):
         run(for_hub)
     assert not repository.tags
+
+
+def test_the_command_verifies_it_at_its_commit(for_hub, run, capsys):
+    from slipway.cli import main
+
+    run(for_hub)
+    address = facts(steps.open_context(for_hub))["hub"]
+    capsys.readouterr()
+    assert main(["verify", address, "--key", str(for_hub / ".slipway" / "keys" / "release.pub")]) == 0
+    assert f"verified\n{address}" in capsys.readouterr().out
+    assert main(["verify", address.rpartition("@")[0] + "@main"]) == 2
+    assert "40 digits of the commit" in capsys.readouterr().err

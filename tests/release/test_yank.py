@@ -249,3 +249,23 @@ def test_the_pointer_is_renewed_by_it(three):
         now=datetime.now(UTC) + timedelta(days=80),
     )[1]  # fmt: skip
     assert datetime.fromisoformat(held.expires) > datetime.now(UTC) + timedelta(days=169)
+
+
+def test_after_a_rotation_tombstones_and_channels_hold_by_either_key(three, tmp_path):
+    from slipway.release import fetch, keys, rotation
+
+    old = three.public
+    withdraw(three, "v3", severity="low")
+    yanked = tombstone.at(three.store, "releases/tiny/v3", old)
+    signer = keys.file_signer(release_project.key_pair(tmp_path / "next.key"))
+    rotation.rotate(three.store, three.signer, signer)
+    new = keys.public_of(signer)
+    for public in (old, new):
+        assert tombstone.at(three.store, "releases/tiny/v3", public) == yanked
+        assert advisory.read(three.store, yanked, public)["id"] == "x_slipway-tiny-v3"
+        assert [entry.holds for entry in shelf.versions(three.store, "tiny", public)[0]] == [True] * 3
+        found = fetch.fetch(three.store, "tiny", None, tmp_path / public.hex()[60:70], public, channel="stable")
+        assert found.version == "v2"
+    cause = yank.Cause("bad")
+    done = yank.yank(three.store, "tiny", "v2", signer, cause=cause, preferred="stable", expires_days=90)
+    assert (done.unlike, [(move.before, move.after) for move in done.channels]) == ((), [("v2", "v1")])

@@ -37,6 +37,7 @@ CLEAN = {
     "merges.txt": "#version: 0.2\nĠ t\n",
     "vocab.txt": "[PAD]\n\u200d\n\u200e\n##ing\n",
     "USE_POLICY.md": "# Use\n\nBe kind.\n",
+    "COPYING": "GNU GENERAL PUBLIC LICENSE\n\x0cVersion 3\n",
     "LICENSE-MODEL": "Copyright (c) Jane Doe <jane@example.org>\n",
     "additional_chat_templates/plain.jinja": "{% for m in messages %}{{ m.content }}{% endfor %}",
 }  # fmt: skip

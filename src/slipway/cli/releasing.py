@@ -8,6 +8,7 @@ from slipway.cli.common import become, project
 from slipway.errors import Refusal, UserError
 
 if TYPE_CHECKING:
+    from slipway.adapters.hub import HubReader
     from slipway.adapters.store import LocalStore, S3Store
     from slipway.release.certificates import Vouched
     from slipway.release.verify import Verified
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 class Found(NamedTuple):
     """A verified release and where it lies."""
 
-    store: "LocalStore | S3Store"
+    store: "LocalStore | S3Store | HubReader"
     prefix: str
     """Of its keys in the store."""
     verified: "Verified"
@@ -27,7 +28,7 @@ class Found(NamedTuple):
 def find(
     reference: str, key: str | None, *, log: str | None = None, chain: str | None = None, identity: str | None = None
 ) -> Found:
-    """Verify the release that `reference` names: a directory, s3://…, NAME or NAME@VERSION.
+    """Verify the release that `reference` names: a directory, s3://…, hub://…, NAME or NAME@VERSION.
 
     Args:
         reference: as on the command line.
@@ -43,6 +44,7 @@ def find(
 
     events = keyring.load_copy(log) if log else ()
     place = _place(reference)
+    store: LocalStore | S3Store | HubReader
     if place is None:
         root = project()
         store, channel = open_store(root=root), load(root / "params.yaml").release.channel
@@ -62,17 +64,20 @@ def find(
     return Found(store, prefix, verified, public)
 
 
-def _place(reference: str) -> "tuple[LocalStore | S3Store, str] | None":
+def _place(reference: str) -> "tuple[LocalStore | S3Store | HubReader, str] | None":
     """Store and prefix that an address or a directory names; None for NAME and NAME@VERSION.
 
     A directory that lies in a store is taken as the store's, so that its key log is followed.
     """
+    from slipway.adapters.hub import open_hub
     from slipway.adapters.store import LocalStore, open_store
     from slipway.release import keyring
 
     if reference.startswith("s3://"):
         bucket, _, prefix = reference.removeprefix("s3://").partition("/")
         return open_store(f"s3://{bucket}"), prefix
+    if reference.startswith("hub://"):
+        return open_hub(reference), ""
     if Path(reference).is_dir():
         parts = Path(reference).resolve().parts
         top = Path(*parts[:-3])
@@ -80,12 +85,14 @@ def _place(reference: str) -> "tuple[LocalStore | S3Store, str] | None":
             return LocalStore(top), "/".join(parts[-3:])
         return LocalStore(reference), ""
     if "/" in reference:
-        raise UserError(f"{reference}: no such directory; name a release directory, s3://…, NAME or NAME@VERSION")
+        raise UserError(
+            f"{reference}: no such directory; name a release directory, s3://…, hub://…, NAME or NAME@VERSION"
+        )
     return None
 
 
 def _anchor(
-    store: "LocalStore | S3Store", prefix: str, key: str | None, chain: str | None, identity: str | None
+    store: "LocalStore | S3Store | HubReader", prefix: str, key: str | None, chain: str | None, identity: str | None
 ) -> "tuple[bytes, Vouched | None]":
     """The key to begin with: the one given, the project's own, or that of a certificate that holds."""
     from slipway.release import certificates, keys, signature
@@ -155,7 +162,7 @@ def approve(arguments: argparse.Namespace) -> int:
 
 def verify_options(parser: argparse.ArgumentParser) -> None:
     """What `slipway verify` takes."""
-    parser.add_argument("release", metavar="RELEASE", help="directory, s3:// address, NAME or NAME@VERSION")
+    parser.add_argument("release", metavar="RELEASE", help="directory, s3:// or hub:// address, NAME or NAME@VERSION")
     parser.add_argument("--key", metavar="FILE", help="public key (PEM); default: this project's own")
     parser.add_argument("--keys", metavar="PATH", help="copy of the key log (from `slipway keys export`)")
     parser.add_argument("--certificate-chain", metavar="FILE", help="authorities to trust (PEM), instead of a key")

@@ -51,7 +51,7 @@ def _sources(root: Path, found: Found, given: str | None) -> _Sources:
     if given and not Path(given).is_dir():
         raise UserError(f"{given}: no such directory; --checkpoints names one that holds checkpoints")
     release = found.verified.release
-    stores = [(open_store(root=root), "")]
+    stores: list[tuple[Any, str]] = [(open_store(root=root), "")]
     if found.prefix.endswith(at := release_prefix(release.name, release.version)):
         stores.insert(0, (found.store, found.prefix.removesuffix(at)))
         stores = stores[:1] if stores[0][0].url == stores[1][0].url else stores

@@ -37,7 +37,7 @@ def send(store: Store, at_hand: Mapping[str, Path]) -> int:
             key = f"{FOLDER}/{digest}/{name}"
             try:
                 if key not in present:
-                    store.create(key, directory / name)
+                    store.create(key, directory / name, sha256=expected)
             except FileExistsError:
                 pass  # a retried request met its own first try; reading back decides
             if stream_digest(store, key) != expected:

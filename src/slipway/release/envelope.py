@@ -89,7 +89,7 @@ def _open(envelope: dict[str, Any], payload_type: str, publics: Sequence[bytes],
     named = [{**held[0], "keyid": keys[0].keyid}] if len(keys) == 1 else [dict(entry) for entry in held]
     opened = Envelope.from_dict({**envelope, "signatures": named})
     try:
-        opened.verify(keys, len(keys))
+        opened.verify([*keys], len(keys))
     except VerificationError:
         raise Refusal(
             f"{what}: the signature does not fit the public key given; altered, or signed by another"

@@ -115,6 +115,8 @@ def publish(
     load = Load(store, task.prefix, staged.root, task.expected, twin)
     try:
         read = _bring(task, load, memory)
+    except _Overtaken:
+        raise
     except Refusal as refusal:
         raise Refusal(
             f"{refusal}. The channel was not moved; examine the store, then raise release.version in params.yaml"
@@ -190,8 +192,28 @@ def _bring(task: _Task, load: Load, memory: ReadBack) -> int:
     for path in last:
         if path in task.absent:
             load.place({path: task.sizes[path]})
+        if path == statement.NAME:
+            _agree(task)
     _prove(Hashed(task.store, digests), task.prefix, task)
     return read + sum(task.sizes[path] for path in last)
+
+
+class _Overtaken(Refusal):
+    """Someone else is releasing the same bundle."""
+
+
+def _agree(task: _Task) -> None:
+    """Go on only over our own statement: a signature over another one would never fit, and is written once.
+
+    Raises:
+        _Overtaken: if there is another statement; sealing anew takes that one up.
+    """
+    key = f"{task.prefix}/{statement.NAME}"
+    if stream_digest(task.store, key) != task.expected[statement.NAME]:
+        raise _Overtaken(
+            f"{task.store.url}/{key}: not the statement that was signed here; someone else is releasing this bundle. "
+            "The channel was not moved; run `slipway release` again, which takes up what they signed"
+        )
 
 
 def _prove(store: Reader, prefix: str, task: _Task) -> None:

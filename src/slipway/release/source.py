@@ -15,7 +15,7 @@ from pathlib import Path
 
 from slipway.errors import Refusal, UserError
 from slipway.files import Listed, Listing
-from slipway.release import verify
+from slipway.release import memory, verify
 from slipway.release.pointer import release_prefix
 from slipway.release.reader import Reader
 from slipway.release.verify import Verified
@@ -62,13 +62,17 @@ class Releases:
         if not (parts := _REFERENCE.fullmatch(reference)):
             raise UserError(f"{reference}: names no release; write NAME or NAME@VERSION")
         name, version = parts[1], parts[2]
+        pointers = memory.ask(self._store, name, version, self._public, channel=self._channel)
         if version is None:
-            return verify.verify_channel(self._store, name, self._channel, self._public, log=self._log)
+            found = verify.verify_channel(self._store, name, self._channel, self._public, log=self._log)
+            memory.note(self._store, self._public, *pointers)
+            return found
         found = verify.verify(self._store, release_prefix(name, version), self._public, log=self._log)
         if (found.release.name, found.release.version) != (name, version):
             raise Refusal(
                 f"{found.uri}: signed as {found.release.name} {found.release.version}; someone copied it here"
             )
+        memory.note(self._store, self._public, *pointers)
         return found
 
     def listing(self, path: str, suffixes: tuple[str, ...]) -> Listing:

@@ -7,7 +7,7 @@ finishes it. Nothing is deleted.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +15,7 @@ from slipway.errors import Refusal, UserError
 from slipway.records import Record
 from slipway.release import advisory, tombstone, verify
 from slipway.release.claim import Claim, Store, claims
-from slipway.release.fallback import plan, stands
+from slipway.release.fallback import Plan, plan, stands
 from slipway.release.keys import public_of
 from slipway.release.pointer import channels, release_prefix, take_back
 from slipway.release.reader import Reader
@@ -23,6 +23,10 @@ from slipway.release.tombstone import Severity, Yanked
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
+
+
+Then = Callable[[Yanked, Mapping[str, str | None], Collection[str]], None]
+"""Told of the tombstone, of the version that each channel names now, and of versions that did not hold."""
 
 
 class Cause(NamedTuple):
@@ -70,6 +74,7 @@ def yank(
     preferred: str,
     expires_days: int,
     note: Callable[[str], None] = lambda _: None,
+    then: Then = lambda *_: None,
 ) -> Withdrawal:
     """Withdraw a release, or finish withdrawing it.
 
@@ -82,6 +87,7 @@ def yank(
         preferred: as of `plan`.
         expires_days: how long the channels' new pointers are good for.
         note: told of each thing done.
+        then: called when the channels were moved, and once more if they had to go further back.
 
     Raises:
         UserError: if there is no such release, or no reason is given.
@@ -90,21 +96,14 @@ def yank(
         raise UserError("--reason is empty; say to those who use the release what is wrong and what they should do")
     began, public = time.monotonic(), public_of(signer)
     ahead = plan(store, name, version, public, preferred)
-    yanked = Yanked(
-        name=name,
-        version=version,
-        manifest_sha256=ahead.claim.manifest_sha256,
-        reason=cause.reason.strip(),
-        time=datetime.now(UTC).isoformat(timespec="seconds"),
-        replaced_by=ahead.replaced_by,
-        severity=cause.severity,
-        advisory=cause.advisory,
-    )
     faults: list[str] = []
-    yanked, new = _bury(store, yanked, signer, faults)
+    yanked, new = _bury(store, _compose(ahead, cause), signer, faults)
     note(f"tombstone  {store.url}/{tombstone.key_of(release_prefix(name, version))}{'' if new else ' (there already)'}")
-    moved = _move_all(store, yanked, signer, expires_days=expires_days, faults=faults, note=note)
-    seconds = time.monotonic() - began
+    seconds = 0.0
+    moved: dict[str, Moved] = {}
+    for moved, passed in _move_all(store, yanked, signer, again=not new, days=expires_days, faults=faults, note=note):
+        seconds = seconds or time.monotonic() - began
+        then(yanked, {channel: move.after for channel, move in moved.items()}, passed)
     try:
         written = advisory.write(store, yanked, signer)
         note(f"advisory   {store.url}/{written}")
@@ -118,6 +117,19 @@ def yank(
         advisory=written,
         unlike=tuple(dict.fromkeys(faults)),
         seconds=round(seconds, 2),
+    )
+
+
+def _compose(ahead: Plan, cause: Cause) -> Yanked:
+    return Yanked(
+        name=ahead.claim.name,
+        version=ahead.claim.version,
+        manifest_sha256=ahead.claim.manifest_sha256,
+        reason=cause.reason.strip(),
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        replaced_by=ahead.replaced_by,
+        severity=cause.severity,
+        advisory=cause.advisory,
     )
 
 
@@ -142,12 +154,16 @@ def _move_all(
     yanked: Yanked,
     signer: "Signer",
     *,
-    expires_days: int,
+    again: bool,
+    days: int,
     faults: list[str],
     note: Callable[[str], None],
-) -> dict[str, Moved]:
-    """Tell every channel; one that falls back to a version whose bytes do not hold goes further back."""
-    name, version, public = yanked.name, yanked.version, public_of(signer)
+) -> Iterator[tuple[dict[str, Moved], set[str]]]:
+    """Tell every channel; one that falls back to a version whose bytes do not hold goes further back.
+
+    Yields: what became of the channels, before content is read, and the versions that were passed over.
+    """
+    name, version, instead, public = yanked.name, yanked.version, yanked.replaced_by, public_of(signer)
     known = {claim.version: claim for claim in claims(store, name)}
     moved: dict[str, Moved] = {}
     avoid: set[str] = set()
@@ -160,19 +176,21 @@ def _move_all(
         for channel in channels(store, name):
             try:
                 before, after = take_back(
-                    store, name, version, signer, channel=channel, expires_days=expires_days, good=good, avoid=avoid
+                    store, name, version, signer, channel=channel, expires_days=days, good=good, avoid=avoid
                 )
             except Refusal as fault:
                 faults.append(str(fault))
                 continue
             first = moved[channel].before if channel in moved else before.version
             moved[channel] = Moved(channel=channel, before=first, after=after.version, serial=after.serial)
-            if before.serial != after.serial and before.version != after.version and after.version is not None:
+            # Again, for the run that moved it may have died before it read the content.
+            if after.version is not None and (before.version != after.version or (again and after.version == instead)):
                 fallen.add(after.version)
             note(f"channel    {channel}: {before.version or 'nothing'} -> {after.version or 'nothing'}")
-        broken = {past: why for past in fallen if (why := _whole(store, known[past], public))}
+        yield moved, avoid
+        broken = {past: why for past in fallen - avoid if (why := _whole(store, known[past], public))}
         if not broken:
-            return moved
+            return
         faults += broken.values()
         avoid |= set(broken)
 

@@ -50,6 +50,8 @@ MAGIC: tuple[tuple[bytes, int, str], ...] = (
     (b"TFL3", 4, "TensorFlow Lite"),
     (b"\xd0\xcf\x11\xe0", 0, "an OLE document"),
 )
+WORDS = {b"GGUF", b"ggml", b"lmgg", b"tjgg", b"MZ", b"dex\n"}
+"""Beginnings that a text may have as well; a text has no zero byte."""
 ZIPS = ((b"data.pkl", "torch"), (b".npy", "numpy npz"), (b"model.weights.h5", "Keras"), (b"META-INF", "Java"))
 """Names of members that tell what a zip archive is."""
 ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
@@ -163,7 +165,11 @@ def check_table(subject: Subject) -> Iterator[Finding]:
 def _check(subject: Subject, allowed: bytes) -> Iterator[Finding]:
     head = subject.read(64 << 10)
     remedy = "publish weights as safetensors and documents as text; leave this file out"
-    found = [words for magic, at, words in MAGIC if magic != allowed and head[at : at + len(magic)] == magic]
+    found = [
+        words
+        for magic, at, words in MAGIC
+        if magic != allowed and head[at : at + len(magic)] == magic and (magic not in WORDS or b"\0" in head[:64])
+    ]
     if _is_zlib(head):
         found.append("zlib data (a joblib file may be)")
     elif _is_onnx(head):

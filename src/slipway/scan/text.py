@@ -13,7 +13,7 @@ _HIDDEN = re.compile(
     "|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])"
 )
 """Characters without a shape; joiners are at home between letters and pictures that are not ASCII."""
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 PERSONAL = ("email", "phone", "card", "iban", "ssn")
 UNCHANGING = ("card", "iban", "ssn")
 """What has no place in a licence either, where holders of rights may give an address."""

@@ -95,15 +95,15 @@ def _part(subject: Subject, part: str, value: Any, types: frozenset[str]) -> Ite
         yield subject.finding("tokenizer.part", f"{part}: is no part of a tokenizer", _REMEDY)
         return
     skipped = value if part == "model" else None
-    kinds = [(part, value.get("type"))] if "type" in value or part != "model" else []
-    if part != "model":
-        listed = (
-            value.get("normalizers") or value.get("pretokenizers") or value.get("processors") or value.get("decoders")
+    kinds = [value.get("type")] if "type" in value or part != "model" else []
+    for several in ("normalizers", "pretokenizers", "processors", "decoders"):
+        listed = value.get(several) if part != "model" else None
+        kinds += (
+            [one.get("type") if isinstance(one, dict) else one for one in listed] if isinstance(listed, list) else []
         )
-        kinds += [(part, one.get("type")) for one in (listed or []) if isinstance(one, dict)]
-    for where, kind in kinds:
-        if kind not in types:
-            yield subject.finding("tokenizer.part", f"{where}: the library knows no part {str(kind)[:40]!r}", _REMEDY)
+    for kind in kinds:
+        if not isinstance(kind, str) or kind not in types:
+            yield subject.finding("tokenizer.part", f"{part}: the library knows no part {str(kind)[:40]!a}", _REMEDY)
     for path, key, child in structure.nodes({part: value}, skipped=skipped):
         if key in {"content", "prepend", "replacement"} and isinstance(child, str):
             if len(child) > 3 or _URL.search(child):

@@ -108,12 +108,12 @@ def _keeps_checksum(connection: Connection, where: dict[str, str]) -> bool:
 
 def _parts(connection: Connection, where: dict[str, str]) -> bool:
     """Whether joining parts over an object that exists is refused."""
-    upload = {**where, "UploadId": connection.call("create_multipart_upload", **where)["UploadId"]}
-    part = connection.call("upload_part", **upload, PartNumber=1, Body=b"4")
-    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
     try:
-        refused = _refused(connection, "complete_multipart_upload", **upload, MultipartUpload=parts, IfNoneMatch="*")
+        upload = {**where, "UploadId": connection.call("create_multipart_upload", **where)["UploadId"]}
+        part = connection.call("upload_part", **upload, PartNumber=1, Body=b"4")
+        parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+        return _refused(connection, "complete_multipart_upload", **upload, MultipartUpload=parts, IfNoneMatch="*")
     except FileNotFoundError:  # gone after a try whose answer was lost: that one joined them
-        refused = False
-    free(connection, where)
-    return refused
+        return False
+    finally:
+        free(connection, where)

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,15 @@ def mark_released(root: Path, name: str, digest: str) -> str | None:
     return None
 
 
-def withdraw(root: Path, name: str, version: str, *, reason: str, channels: Mapping[str, str | None]) -> str | None:
+def withdraw(
+    root: Path,
+    name: str,
+    version: str,
+    *,
+    reason: str,
+    channels: Mapping[str, str | None],
+    passed: Collection[str] = (),
+) -> str | None:
     """Say of the model version of a release that it was withdrawn, and move its aliases on.
 
     Args:
@@ -124,6 +132,7 @@ def withdraw(root: Path, name: str, version: str, *, reason: str, channels: Mapp
         version: of the release.
         reason: for those who use it.
         channels: channel -> version of the release that it names now; None if it names none.
+        passed: further versions that an alias may have been moved to, and that do not hold.
 
     Returns: what became of it, in a line; None if MLflow is not in use here, or knows no such release.
 
@@ -139,11 +148,12 @@ def withdraw(root: Path, name: str, version: str, *, reason: str, channels: Mapp
             return None
         gone = found[version]
         mlflow.set_model_version_tag(name, gone.version, WITHDRAWN, reason)
+        stale = {str(found[past].version) for past in (version, *passed) if past in found}
         aliases = mlflow.get_registered_model(name).aliases
         lines = [f"version {gone.version} tagged withdrawn"]
         for channel, instead in channels.items():
             alias = alias_of(channel)
-            if str(aliases.get(alias)) != str(gone.version):
+            if str(aliases.get(alias)) not in stale:
                 continue
             if instead in found:
                 mlflow.set_registered_model_alias(name, alias, found[instead].version)
