@@ -59,7 +59,7 @@ def _registered(context: "Context", held: gate.Champion | None) -> str | None:
     if held is not None and held.manifest_sha256 == context.digest:
         return None
     try:
-        found = released(context.root, context.recipe.name)
+        found = released(context.root, context.recipe.name, context.recipe.release.channel)
     except UserError as error:
         print(f"gate: {error}; the signed channel alone says who the champion is", file=sys.stderr, flush=True)
         return None
