@@ -14,6 +14,7 @@ from slipway.files import write_atomic
 from slipway.records import GateVerdict
 from slipway.release import audit, gate, gate_page, keys
 from slipway.release import pointer as pointers
+from slipway.release.claim import claims
 from slipway.release.gate import champion as champions
 from slipway.release.gate import explain
 
@@ -67,6 +68,18 @@ def _registered(context: "Context", held: gate.Champion | None) -> str | None:
         return None
     # One alias for all channels: the release of another one says nothing about this one's champion.
     return found.digest if found.channel in ("", context.recipe.release.channel) else None
+
+
+def refuse_withdrawn(context: "Context") -> None:
+    """Refuse a bundle whose version was withdrawn, before anybody is asked to judge or approve it."""
+    name, channel = context.recipe.name, context.recipe.release.channel
+    mine = [claim for claim in claims(context.store, name) if claim.manifest_sha256 == context.digest]
+    held = pointers.current(context.store, name, channel, keys.public_key(context.root)) if mine else None
+    if held is not None and mine[0].version in held.withdrawn:
+        raise Refusal(
+            f"{name} {mine[0].version} is this very bundle, and it was withdrawn; what is withdrawn is not released "
+            "again. Build another"
+        )
 
 
 def check_champion(verdict: GateVerdict, pointer: pointers.Pointer) -> None:

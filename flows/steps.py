@@ -17,12 +17,12 @@ from slipway.errors import Refusal
 from slipway.model import kept
 from slipway.recipe import Recipe, load
 from slipway.records import GateVerdict, TrainReport, project_ledger, read_report
-from slipway.release import checkpoints, keys, ledger, sealing, statement
+from slipway.release import checkpoints, keyring, keys, ledger, sealing, statement
 from slipway.release import pointer as pointers
 from slipway.release import publish as publishing
 from slipway.release import verify as verifying
 from slipway.release.bundle import manifest
-from slipway.release.claim import Claim, claim_version, claims
+from slipway.release.claim import Claim, claim_version
 from slipway.release.journal import Journal, release_lock
 
 if TYPE_CHECKING:
@@ -62,21 +62,9 @@ def open_context(root: Path) -> Context:
 
 def judge(context: Context) -> dict[str, Any]:
     """Gate: go on only with GO. The bundle is scanned once more, right here."""
-    _refuse_withdrawn(context)
+    gating.refuse_withdrawn(context)
     hub.ready(context)
     return gating.ask(context).model_dump(mode="json")
-
-
-def _refuse_withdrawn(context: Context) -> None:
-    """Refuse a bundle whose version was withdrawn, before anybody is asked to judge or approve it."""
-    name, channel = context.recipe.name, context.recipe.release.channel
-    mine = [claim for claim in claims(context.store, name) if claim.manifest_sha256 == context.digest]
-    held = pointers.current(context.store, name, channel, keys.public_key(context.root)) if mine else None
-    if held is not None and mine[0].version in held.withdrawn:
-        raise Refusal(
-            f"{name} {mine[0].version} is this very bundle, and it was withdrawn; what is withdrawn is not released "
-            "again. Build another"
-        )
 
 
 def approve(context: Context, *, again: bool = False) -> dict[str, Any]:
@@ -94,6 +82,7 @@ def sign(context: Context) -> dict[str, Any]:
     from slipway.adapters.tracking import find_run
 
     name, policy, signer = context.recipe.name, context.recipe.release, context.signer
+    keyring.seen(context.store, keys.public_of(signer))  # a version claimed with a retired key would be lost
     claim = claim_version(context.store, name, policy.version, context.digest)
     pointer = pointers.current(context.store, name, policy.channel, keys.public_of(signer))
     before = None
@@ -147,7 +136,7 @@ def publish(context: Context) -> dict[str, Any]:
     verdict = _verdict(context)
     published = publishing.publish(
         context.store, claim, LocalStore(staged), context.signer, channel=name, expires_days=days,
-        over=lambda pointer: gating.check_champion(verdict, pointer),
+        over=lambda pointer: gating.check_champion(verdict, pointer), seen=context.root / ".slipway" / "read-back",
     )  # fmt: skip
     kept.mark(context.root / CHECKPOINTS, _trained(context).run_key, claim.name)
     if policy.hub and published.pointer == "superseded":

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from flows import hub
 from slipway.adapters import webhook
 from slipway.adapters.store import LocalStore, S3Store, open_store
 from slipway.errors import Refusal, UserError
 from slipway.files import write_atomic
 from slipway.recipe import Recipe, load
 from slipway.records import AuditReport, Incident, Look, OpenIncident, ScanReport, Watch
-from slipway.release import audit, keys, shelf
+from slipway.release import audit, keys, shelf, tombstone
 from slipway.release import incident as incidents
 from slipway.release import pointer as pointers
 from slipway.release import verify as verifying
@@ -213,6 +214,13 @@ def withdraw(root: Path, name: str, version: str, cause: Cause, note: Callable[[
         store, name, version, signer, cause=cause, preferred=recipe.release.channel,
         expires_days=recipe.release.expires_days, note=note, then=tell,
     )  # fmt: skip
+    if recipe.release.hub and name == recipe.name:
+        stone, _ = store.read(f"{pointers.release_prefix(name, version)}/{tombstone.NAME}")
+        try:
+            on_hub = hub.withdraw(recipe.release.hub, name, version, done.yanked.manifest_sha256, stone)
+            told.append(f"hub: {', '.join(on_hub) or 'holds no such release'}")
+        except UserError as fault:
+            faults.append(str(fault))
     place = root / ".slipway" / "yanks" / f"{name}-{version}.json"
     write_atomic(place, json.dumps(done.model_dump(mode="json"), indent=2) + "\n")
     return Told(done, "; ".join(told), [*done.unlike, *faults])

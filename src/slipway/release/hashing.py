@@ -3,7 +3,6 @@
 sha256 runs outside of Python's lock, so threads use as many cores as there are; of a remote store they hide the wait.
 """
 
-import hashlib
 import os
 import sys
 import threading
@@ -12,11 +11,10 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from slipway.progress import Progress
-from slipway.release.reader import Reader
+from slipway.release.reader import Reader, stream_digest
 
-BLOCK = 1 << 20
 THREADS = 8
-"""At most; each holds one block."""
+"""At most; each holds a block of 1 MiB."""
 QUIET = 1.0
 """Seconds before a bar is shown."""
 
@@ -37,15 +35,6 @@ class _Bar:
                 self._show(self._done, self._total, f"{self._done / 1e9:.1f} GB, {speed:.0f} MB/s")
 
 
-def _digest(store: Reader, key: str, note: _Bar) -> str:
-    digest = hashlib.sha256()
-    with store.open(key) as stream:
-        while block := stream.read(BLOCK):
-            digest.update(block)
-            note(len(block))
-    return digest.hexdigest()
-
-
 def digests(store: Reader, sizes: Mapping[str, int]) -> Iterator[tuple[str, str]]:
     """Key and hex sha256 of each object, in the order of `sizes` (key -> bytes, for the bar).
 
@@ -56,7 +45,7 @@ def digests(store: Reader, sizes: Mapping[str, int]) -> Iterator[tuple[str, str]
     try:
         # The largest first, so that none of them is left for the end alone.
         largest = sorted(sizes, key=lambda key: -sizes[key])
-        futures = {key: pool.submit(_digest, store, key, note) for key in largest}
+        futures = {key: pool.submit(stream_digest, store, key, note) for key in largest}
         for key in sizes:
             yield key, futures[key].result()
     finally:
