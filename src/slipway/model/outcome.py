@@ -82,8 +82,8 @@ def write_model(
         if dtype != torch.float32:
             whole = weights or _untied(model, model.state_dict())
             weights = {name: t.to(dtype) if t.is_floating_point() else t for name, t in whole.items()}
-            model.config.dtype = dtype
         model.save_pretrained(temporary, state_dict=weights, max_shard_size=SHARD_BYTES)
+        _state_dtype(temporary / "config.json", dtype)
         for file in temporary.iterdir():
             file.chmod(0o644)  # safetensors makes files that only the owner can read
         shutil.rmtree(directory, ignore_errors=True)
@@ -92,6 +92,12 @@ def write_model(
         shutil.rmtree(temporary, ignore_errors=True)
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{directory}: the model could not be written: {reason}; free some disk space") from error
+
+
+def _state_dtype(path: Path, dtype: torch.dtype) -> None:
+    """Let the configuration name what the weights are stored in; transformers writes what the model computed in."""
+    config = json.loads(path.read_text("utf-8")) | {"dtype": str(dtype).removeprefix("torch.")}
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
 
 
 def to_jsonl(lines: list[dict[str, Any]]) -> str:

@@ -39,10 +39,16 @@ class Claim(Record):
 
 
 def claims(store: Reader, name: str) -> list[Claim]:
-    """All claims of a name, by sequence."""
+    """All claims of a name, by sequence; raises Refusal for an object among them that is none."""
+
+    def read(key: str) -> Claim:
+        try:
+            return Claim.model_validate_json(store.read(key)[0])
+        except ValueError as error:
+            raise Refusal(f"{store.url}/{key}: no claim ({type(error).__name__}); it was altered or cut") from None
+
     with ThreadPoolExecutor(AT_A_TIME) as pool:  # one request each, and there may be hundreds
-        written = list(pool.map(lambda key: store.read(key)[0], store.list(f"claims/{name}")))
-    found = [Claim.model_validate_json(data) for data in written]
+        found = list(pool.map(read, store.list(f"claims/{name}")))
     return sorted(found, key=lambda claim: claim.sequence)
 
 

@@ -100,7 +100,8 @@ def read(data: bytes, public: bytes, what: str = NAME) -> tuple[Identity, dict[s
             ("manifest.json", {"sha256": identity.manifest_sha256})
         ]:
             raise Refusal(f"{what}: signed, but not about the manifest it stands beside")
-    except (KeyError, TypeError, ValueError) as error:
+        summary(content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Refusal(f"{what}: signed, but no release statement ({type(error).__name__}: {error})") from None
     return identity, content
 
