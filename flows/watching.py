@@ -63,8 +63,8 @@ def rescan(root: Path, *, everything: bool = False) -> Night:
     for name in shelf.names(store) if everything else [recipe.name]:
         for channel in _channels(root, store, name, recipe):
             place = root / ".slipway" / "watch" / name / f"{channel}.json"
-            before = Watch.model_validate_json(place.read_bytes()) if place.exists() else Watch()
-            now = _look(root, recipe, store, name, channel)
+            before = _kept(place)
+            now = _look(root, recipe, store, name, channel, before=before.look)
             standing, mended = incidents.carry(before.incidents, incidents.compare(before.look, now))
             known = {entry.incident.id for entry in before.incidents}
             if to_tell:
@@ -86,6 +86,14 @@ def _channels(root: Path, store: Store, name: str, recipe: Recipe) -> list[str]:
     return sorted({*pointers.channels(store, name), *watched, *own})
 
 
+def _kept(place: Path) -> Watch:
+    """What the last night left; raises UserError if it cannot be read, for without it nothing can be compared."""
+    try:
+        return Watch.model_validate_json(place.read_bytes()) if place.exists() else Watch()
+    except ValueError:
+        raise UserError(f"{place}: not what a rescan wrote; restore it, or move it away to begin anew") from None
+
+
 def _deliver(entry: OpenIncident, faults: list[str]) -> OpenIncident:
     if entry.delivered:
         return entry
@@ -99,7 +107,7 @@ def _deliver(entry: OpenIncident, faults: list[str]) -> OpenIncident:
     return entry.model_copy(update={"delivered": True})
 
 
-def _look(root: Path, recipe: Recipe, store: Store, name: str, channel: str) -> Look:
+def _look(root: Path, recipe: Recipe, store: Store, name: str, channel: str, *, before: Look | None) -> Look:
     """What there is to see of a channel now; what does not hold is kept, not raised."""
     now, public = datetime.now(UTC), keys.public_key(root)
     broken: dict[str, str] = {}
@@ -112,7 +120,13 @@ def _look(root: Path, recipe: Recipe, store: Store, name: str, channel: str) -> 
             files, scanned, audited = _content(root, recipe, store, pointer, public)
         except (Refusal, FileNotFoundError) as error:
             broken["bytes"] = str(error)
-    entries, _ = shelf.versions(store, name, public)
+    released, withdrawn = before.releases if before else (), before.withdrawn if before else ()
+    try:
+        entries, _ = shelf.versions(store, name, public)
+        released = tuple(sorted(entry.version for entry in entries if entry.state != "unfinished"))
+        withdrawn = tuple(sorted(entry.version for entry in entries if entry.state == "withdrawn" and entry.holds))
+    except Refusal as refusal:  # a damaged claim, a link: an incident of its own, not an end of the look
+        broken.setdefault("bytes", str(refusal))
     return Look(
         name=name,
         channel=channel,
@@ -123,8 +137,8 @@ def _look(root: Path, recipe: Recipe, store: Store, name: str, channel: str) -> 
         expires=pointer.expires if pointer else None,
         files=files,
         files_scanned=scanned.files_scanned if scanned else 0,
-        releases=tuple(sorted(entry.version for entry in entries if entry.state != "unfinished")),
-        withdrawn=tuple(sorted(entry.version for entry in entries if entry.state == "withdrawn" and entry.holds)),
+        releases=released,
+        withdrawn=withdrawn,
         listed=pointer.withdrawn if pointer else (),
         findings=tuple(f"{f.rule} {f.path}: {f.reason}" for f in scanned.findings) if scanned else (),
         audit=audited.status if audited else "not run",

@@ -25,7 +25,8 @@ def summary(told: watching.Told) -> str:
     lines += [f"NOT DONE   {fault}" for fault in told.undone]
     lines += [
         f"{yanked.name} {yanked.version} {'is withdrawn' if done.new else 'was withdrawn already'}: {yanked.reason}",
-        f"no channel names it any more, after {done.seconds:.1f} s",
+        f"{'channels that could be moved do not name it' if done.unlike else 'no channel names it'} any more, "
+        f"after {done.seconds:.1f} s",
         f"who fetches or verifies it is refused and told: {seen}",
     ]
     return "\n".join(lines)

@@ -21,7 +21,7 @@ from tests import data_records, evaluation_records
 ROOT = Path(__file__).parents[1]
 PAGE = (
     b'<!doctype html><meta charset=utf-8><meta http-equiv="Content-Security-Policy" '
-    b"content=\"default-src 'none'; style-src 'unsafe-inline'\"><title>t</title><p>x"
+    b"content=\"default-src 'none'; style-src 'none'\"><title>t</title><p>x"
 )
 
 

@@ -1,14 +1,18 @@
 """`slipway doctor --security`: each default on real servers, as `slipway up` starts them and as nobody should."""
 
 import os
+import socket
 import subprocess
 import sys
+import threading
 
+import psutil
 import pytest
 
 import slipway
 from slipway import processes, security
 from slipway.adapters import servers
+from slipway.cli import running
 from slipway.doctor import Answer
 from slipway.security import machine
 from slipway.security import mlflow as mlflow_probes
@@ -124,6 +128,34 @@ def test_a_secret_in_git_is_found_and_not_repeated(alone):
     assert of("secrets", machine.examine(alone)).finding.startswith("none in what git keeps; 1 in tests/")
 
 
+def test_a_key_that_is_named_and_not_there_was_not_looked_at(alone, monkeypatch):
+    monkeypatch.setenv("SLIPWAY_KEY", "gone.key")
+    assert of("keys", machine.examine(alone)).verdict == "not run"
+    monkeypatch.setenv("SLIPWAY_KEY", "pkcs11:token=x;object=y")
+    assert of("keys", machine.examine(alone)).verdict == "ok"
+
+
+def test_what_speaks_no_http_is_not_run():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        answering = threading.Thread(target=lambda: listener.accept()[0].sendall(b"SSH-2.0-x\r\n"))
+        answering.start()
+        (answer,) = prefect_probes.examine(Server("prefect", f"http://127.0.0.1:{listener.getsockname()[1]}/api"))
+        answering.join()
+    assert answer.verdict == "not run"
+
+
+def test_a_password_in_an_address_is_a_login_and_is_not_printed(alone, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ana:pass%40word@127.0.0.1:{processes.free_port()}")
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    assert running._apart("https://ana:pass%40word@host:5000/x") == ("https://host:5000/x", "ana:pass@word")
+    assert running._apart("http://host/api") == ("http://host/api", None)
+    (alone / "params.yaml").write_text("{}\n")
+    running._report(running._secure(alone), 16)
+    shown = capsys.readouterr().out
+    assert "does not answer" in shown
+    assert "pass%40" not in shown
+
+
 def test_accounts_of_mlflow_may_do_nothing_at_first(alone):
     assert of("mlflow accounts", machine.examine(tiny_project.ROOT)).verdict == "ok"
     (alone / "infra").mkdir()
@@ -142,11 +174,14 @@ def test_what_up_starts_has_every_default(tmp_path):
     os.environ.clear()
     os.environ.update(
         tiny_project.environment(
-            SLIPWAY_PREFECT_PORT=str(processes.free_port()), SLIPWAY_MLFLOW_PORT=str(processes.free_port())
+            SLIPWAY_PREFECT_PORT=str(processes.free_port()),
+            SLIPWAY_MLFLOW_PORT=str(processes.free_port()),
+            SLIPWAY_KEY_PASSWORD="opens a key",
         )
     )
     try:
         servers.up(project)
+        seen = {name: psutil.Process(pid).environ() for name, (_, pid) in servers.running(project).items()}
         done = subprocess.run(
             [sys.executable, "-c", CODE],
             cwd=project, capture_output=True, text=True, check=False,
@@ -157,6 +192,8 @@ def test_what_up_starts_has_every_default(tmp_path):
         os.environ.clear()
         os.environ.update(before)
     for name in ("prefect", "mlflow"):
+        assert seen[name]["PREFECT_API_URL"]
+        assert "SLIPWAY_KEY_PASSWORD" not in seen[name], "a server signs nothing"
         lines = [
             line for line in done.stdout.splitlines() if line[2:].startswith(f"{name} ") and "accounts" not in line
         ]

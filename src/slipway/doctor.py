@@ -95,6 +95,8 @@ def _privacy() -> Answer:
 
 
 def _keys(root: Path) -> Answer:
+    if os.environ.get("SLIPWAY_KEY_PEM") or os.environ.get("SLIPWAY_KEY", "").startswith("pkcs11:"):
+        return Answer("ok", "signing key", "in the environment or a token; no file to look at")
     key = Path(os.environ.get("SLIPWAY_KEY") or root / ".slipway" / "keys" / "release.key")
     if not key.exists():
         return Answer("note", "signing key", f"{key} does not exist yet; the first release makes one")

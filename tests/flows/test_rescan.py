@@ -168,6 +168,27 @@ def test_only_signed_files_are_fetched_and_none_outside_the_folder(project, run,
     assert not (tmp_path / "evil.py").exists()
 
 
+def test_a_damaged_claim_is_an_incident_and_hides_no_other(project, run):
+    run(project)
+    watching.rescan(project)
+    claim = project / ".slipway" / "store" / "claims" / "tiny" / "000001.json"
+    claim.write_bytes(b"{}")
+    night = watching.rescan(project)
+    assert kinds(night.new) == [("bytes", "tiny v1")]
+    assert "000001.json: no claim" in night.new[0].details
+    flip(place(project) / "config.json")
+    assert "config.json: sha256 is" in watching.rescan(project).looks[0].broken["bytes"]
+
+
+def test_a_look_that_was_cut_is_told(project, run):
+    run(project)
+    watching.rescan(project)
+    kept = project / ".slipway" / "watch" / "tiny" / "stable.json"
+    kept.write_bytes(kept.read_bytes()[:30])
+    with pytest.raises(UserError, match=r"stable\.json: not what a rescan wrote"):
+        watching.rescan(project)
+
+
 @pytest.fixture
 def receiver(monkeypatch):
     """A server that takes webhooks; `answers` are its next status codes, 200 after them."""
@@ -180,6 +201,8 @@ def receiver(monkeypatch):
             if status == 200:
                 taken.append((dict(self.headers), body))
             self.send_response(status)
+            if status != 200:
+                self.send_header("Retry-After", "86400")  # nobody is kept waiting for a day
             self.end_headers()
 
         def log_message(self, *_):

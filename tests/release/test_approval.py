@@ -94,6 +94,32 @@ def test_one_key_under_two_names_is_one_voice(people):
         check(people, policy=policy)
 
 
+def test_one_key_is_one_voice_among_others_and_the_second_name_is_told(people):
+    approvers = {"ana": "people/ana.pub", "ann": "people/ana.pub", "cyn": "people/cyn.pub"}
+    policy = Approval(required=2, approvers=approvers)
+    (people.root / "params.yaml").write_text(
+        json.dumps(release_project.values(approval={"required": 2, "approvers": approvers}))
+    )
+    people.approve("ana")
+    approval.approve(people.root, DIGEST, "ann", people.root / "people" / "ana.key")
+    with pytest.raises(Waiting, match=r"1 of 2(.|\n)*ann approved with the key of ana"):
+        check(people, policy=policy)
+    people.approve("cyn")
+    assert check(people, policy=policy).summary == "approved by ana, cyn"
+
+
+@pytest.mark.parametrize("required", [0, 2])
+def test_a_decision_that_cannot_be_read_may_be_a_veto_and_is_not_passed_over(people, required):
+    for name in ("ana", "ben"):
+        people.approve(name)
+    veto = people.approve("cyn", decision="reject", reason="no")
+    veto.write_bytes(veto.read_bytes()[:-9])
+    with pytest.raises(Refusal, match=rf"may have been a rejection(.|\n)*{veto.name}"):
+        check(people, policy=people.policy.model_copy(update={"required": required}))
+    veto.unlink()
+    check(people)
+
+
 def test_nobody_is_said_to_be_nobody(site):
     found = approval.check(Approval(), site.root, DIGEST)
     assert (found.summary, found.approvers) == ("nobody approved", ())
@@ -158,14 +184,14 @@ def test_a_line_signed_elsewhere_is_taken_and_nothing_else_is(people):
     assert check(people).summary == "approved by ana, cyn"
 
 
-def commit(root, author, committer):
+def commit(root, author, committer, message="x"):
     """A commit in a new repository, which is set up for nobody."""
     named = {
         role: dict(zip(("NAME", "EMAIL"), who, strict=True))
         for role, who in (("AUTHOR", author), ("COMMITTER", committer))
     }
     env = {f"GIT_{role}_{part}": value for role, parts in named.items() for part, value in parts.items()}
-    for arguments in (["init", "-q"], ["add", "params.yaml"], ["commit", "-qm", "x"]):
+    for arguments in (["init", "-q"], ["add", "params.yaml"], ["commit", "-qm", message]):
         subprocess.run(
             ["git", *arguments], cwd=root, check=True, env={"PATH": "/usr/bin:/bin", "HOME": str(root), **env}
         )
@@ -205,6 +231,40 @@ def test_a_committer_and_the_holder_of_the_signing_key_are_authors_too(people):
     made = authors.of(people.root, keys.read_public(people.root / "people" / "ben.pub"))
     with pytest.raises(UserError, match=r"(?s)ben holds the key that signs.*cyn committed what is.*1 of those listed"):
         check(people, authors=made, policy=Approval(**json.loads(IDENTITIES)))
+
+
+def test_an_author_is_not_counted_under_a_second_name_either(people):
+    commit(people.root, ("Ana", "ana@example.org"), ("Bot", "bot@example.org"))
+    approvers = {
+        "ana": "people/ana.pub",
+        "ann": {"key": "people/ana.pub", "identity": "ann@elsewhere.example"},
+        **{name: f"people/{name}.pub" for name in ("ben", "cyn")},
+    }
+    policy = {"required": 2, "approvers": approvers}
+    (people.root / "params.yaml").write_text(json.dumps(release_project.values(approval=policy)))
+    approval.approve(people.root, DIGEST, "ann", people.root / "people" / "ana.key")
+    people.approve("ben")
+    with pytest.raises(Waiting, match=r"1 of 2(.|\n)*ann approved but is not counted: has the key of ana"):
+        check(people, policy=Approval(**policy), authors=authors.of(people.root, None))
+
+
+def test_who_wrote_a_part_is_an_author_however_the_name_is_spelt(people):
+    message = "x\n\nCo-authored-by: Zo\u0308 Example <BEN@example.org>\nCo-authored-by: Cyn <c@example.org>\n"
+    commit(people.root, ("An\u2028a", "a@example.org"), ("A", "a@example.org"), message)
+    made = authors.of(people.root, None)
+    for name, identity in (("ben", "ben@example.org"), ("z", "Z\u00f6 Example"), ("cyn", None)):
+        assert made.why(name, identity, b"") is not None
+    assert made.why("cyn", "cyn@example.org", b"") is None
+
+
+def test_where_git_does_not_answer_the_author_is_not_held_to_be_nobody(people, monkeypatch):
+    assert authors.of(people.root, None).known == ()
+    (people.root / ".git").mkdir()
+    with pytest.raises(UserError, match=r"git does not say who made the commit \(fatal: not a git repository"):
+        authors.of(people.root, None)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UserError, match="git does not say"):
+        authors.of(people.root, None)
 
 
 def test_what_the_approver_saw_must_be_what_the_gate_says_now(people):

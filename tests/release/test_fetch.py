@@ -316,3 +316,43 @@ def test_from_s3_in_pieces(two, tmp_path, monkeypatch):
         client.put_object(Bucket="models", Key="team/releases/tiny/v2/config.json", Body=body[:-1] + b"x")
         with pytest.raises(Refusal, match=r"v2/config\.json: sha256 is"):
             bring(two, tmp_path / "other", store=S3Store("models", "team"))
+
+
+def test_a_release_that_is_withdrawn_meanwhile_does_not_arrive(two, tmp_path):
+    def begin(_):
+        cause = yank.Cause("bad")
+        yank.yank(two.store, "tiny", "v2", two.signer, cause=cause, preferred="stable", expires_days=90)
+        return lambda _: None
+
+    with pytest.raises(Refusal, match=r"v2 was withdrawn on .*: bad; use v1 instead"):
+        bring(two, tmp_path / "tiny", begin=begin)
+    assert not (tmp_path / "tiny").exists()
+
+
+def test_a_workplace_that_somebody_else_can_write_is_refused(two, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    work = tmp_path / ".tiny.fetching"
+    work.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Refusal, match=r"\.tiny\.fetching: a link, or others may write there"):
+        bring(two, tmp_path / "tiny")
+    work.unlink()
+    work.mkdir()
+    work.chmod(0o777)
+    with pytest.raises(Refusal, match="others may write there"):
+        bring(two, tmp_path / "tiny")
+    assert not (tmp_path / "tiny").exists()
+    assert not any((tmp_path / "elsewhere").iterdir())
+
+
+def test_what_lay_there_comes_back_after_a_kill_between_the_two_moves(two, tmp_path):
+    to = tmp_path / "tiny"
+    bring(two, to, "v1")
+    (tmp_path / ".tiny.fetching").mkdir(mode=0o700)
+    to.replace(tmp_path / ".tiny.fetching" / "old")
+    with pytest.raises(RuntimeError, match="no network"):
+        bring(two, to, begin=failing)
+    assert verify.verify(LocalStore(to), "", two.public).release.version == "v1"
+
+
+def failing(_):
+    raise RuntimeError("no network")

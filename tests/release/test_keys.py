@@ -148,3 +148,13 @@ def test_the_statement_says_what_the_release_was_made_of(site):
     assert str(site.root) not in json.dumps(content)
     with pytest.raises(Refusal, match="no release statement"):
         statement.read(envelope.seal({"subject": []}, signature.IN_TOTO, site.signer), site.public)
+
+
+def test_the_mode_of_a_folder_that_is_not_ours_stays(tmp_path):
+    tmp_path.chmod(0o755)
+    keys.generate(tmp_path / "next.key")
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+    keys.generate(tmp_path / "new" / "next.key")
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+    with pytest.raises(UserError, match=r"next\.pub: the public half gets this ending"):
+        keys.generate(tmp_path / "next.pub")

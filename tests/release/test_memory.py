@@ -1,6 +1,7 @@
 """What a reader has seen is not unseen: rolled-back and forked pointers are refused, hidden tombstones found."""
 
 import json
+import shutil
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -8,7 +9,8 @@ import pytest
 
 from slipway.adapters.store import LocalStore
 from slipway.errors import Refusal, UserError
-from slipway.release import memory, pointer, tombstone, yank
+from slipway.files import sha256_bytes
+from slipway.release import keyring, keys, memory, pointer, rotation, tombstone, yank
 from tests import release_project
 
 
@@ -129,3 +131,50 @@ def test_where_it_lies(tmp_path, monkeypatch):
     monkeypatch.delenv("SLIPWAY_STATE")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert memory.place() == tmp_path / "slipway" / "seen.json"
+
+
+def ask(store, public):
+    return memory.ask(store, "tiny", None, public, channel="stable")
+
+
+def test_a_hidden_key_log_is_found_by_memory(two, tmp_path):
+    """Who stole a retired key signs anew with it, and hides the event that retired it: no signature tells."""
+    mirror = LocalStore(tmp_path / "mirror")
+    shutil.copytree(two.store.root, mirror.root)
+    assert ask(mirror, two.public).log == ()
+    new = keys.file_signer(release_project.key_pair(tmp_path / "new.key"))
+    rotation.rotate(two.store, two.signer, new)
+    assert len(ask(two.store, two.public).log) == 1
+    held = pointer.read_pointer(mirror, "tiny", "stable", two.public)
+    later = held.model_copy(update={"serial": held.serial + 5})
+    assert pointer.swap_pointer(mirror, later, two.signer, mirror.read("channels/tiny/stable.json")[1])
+    for version in (None, "v1"):
+        with pytest.raises(Refusal, match=r"0 key events, but 1 were seen before.*hides that a key was retired"):
+            memory.ask(mirror, "tiny", version, two.public, channel="stable")
+    other = keys.file_signer(release_project.key_pair(tmp_path / "thief.key"))
+    rotation.rotate(mirror, two.signer, other)
+    with pytest.raises(Refusal, match="1 key events, but 1 were seen before"):
+        ask(mirror, two.public)
+
+
+def test_another_store_of_the_present_key_may_begin_its_own_log(two, tmp_path):
+    new = keys.file_signer(release_project.key_pair(tmp_path / "new.key"))
+    public = keys.public_of(new)
+    rotation.rotate(two.store, two.signer, new)
+    ask(two.store, public)
+    fresh = LocalStore(tmp_path / "rehearsal")
+    assert memory.follow_log(fresh, public) == ()
+    rotation.revoke(two.store, new, sha256_bytes(public), reason="lost", trusted={}, last=True)
+    assert len(memory.follow_log(two.store, public)) == 2
+    with pytest.raises(Refusal, match="hides that a key was retired or revoked"):
+        memory.follow_log(fresh, public)
+
+
+def test_a_copy_of_the_log_shows_what_the_store_hides(two, tmp_path):
+    mirror = LocalStore(tmp_path / "mirror")
+    shutil.copytree(two.store.root, mirror.root)
+    rotation.rotate(two.store, two.signer, keys.file_signer(release_project.key_pair(tmp_path / "new.key")))
+    log = keyring.read(two.store, two.public).log
+    assert memory.ask(mirror, "tiny", None, two.public, channel="stable", log=log).log == log
+    with pytest.raises(Refusal, match="0 key events, but 1 were seen before"):
+        ask(mirror, two.public)

@@ -1,5 +1,6 @@
 """Publishing and verifying: what arrives is what was signed, versions are unique, the channel never goes back."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -247,3 +248,20 @@ def test_an_interrupted_publish_is_finished_from_another_machine(site, count):
     assert site.seal() == claim
     assert site.send(claim).present == count
     verify.verify_channel(site.store, "tiny", "stable", site.public)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"name": "other", "version": "v1", "sequence": 1},
+        {"name": "tiny", "version": "v1", "sequence": 1_000_000_000},
+        {"name": "tiny", "version": "../../other/v1", "sequence": 1},
+    ],
+)
+def test_a_claim_that_nobody_of_us_wrote_makes_us_sign_nothing(site, claim):
+    """A bundle's digest is known to whoever builds it, and claims are not signed."""
+    planted = claim | {"manifest_sha256": manifest.digest(site.root / "bundle")}
+    site.store.create("claims/tiny/000001.json", json.dumps(planted).encode())
+    with pytest.raises(Refusal, match=r"claims/tiny/000001\.json: claims .* no publisher wrote that there"):
+        site.release()
+    assert not site.store.list("releases")

@@ -203,3 +203,35 @@ def test_verify_finds_a_release_by_name(site, project, capsys):
     assert cli.main(["verify", "tiny"]) == 0
     assert cli.main(["verify", "tiny@v1"]) == 0
     assert capsys.readouterr().out.count("tiny v1 (release 1): verified") == 2
+
+
+class Shifting(LocalStore):
+    """A mirror that gives other bytes the second time it is asked."""
+
+    def __init__(self, root, key, later, after):
+        super().__init__(root)
+        self.key, self.later, self.left = key, later, after
+
+    def read(self, key):
+        if key == self.key:
+            self.left -= 1
+            if self.left < 0:
+                return self.later, "tag"
+        return super().read(key)
+
+
+def test_a_pointer_is_read_once_so_that_no_older_one_follows(site):
+    site.release()
+    old = site.store.read("channels/tiny/stable.json")[0]
+    again(site)
+    mirror = Shifting(site.store.root, "channels/tiny/stable.json", old, 1)
+    assert Releases(lambda: mirror, lambda: site.public, "stable").find("tiny").release.version == "v2"
+
+
+def test_a_signature_that_changes_after_it_was_verified_is_refused(site):
+    site.release()
+    old = site.store.read("releases/tiny/v1/model.sig")[0]
+    again(site)
+    mirror = Shifting(site.store.root, "releases/tiny/v2/model.sig", old, 1)
+    with pytest.raises(Refusal, match="releases/tiny/v2: changed while it was read"):
+        Releases(lambda: mirror, lambda: site.public, "stable").listing("release://tiny", WANTED)

@@ -164,3 +164,30 @@ def test_nothing_more_is_read_after_a_fault(tmp_path):
     found.close()
     assert len(store.opened) < 60
     assert list(hashing.digests(store, {})) == []
+
+
+@pytest.mark.parametrize("name", ["model.sig", "statement.json", "manifest.json", "yanked.json"])
+def test_nested_and_endless_json_is_refused(site, name):
+    site.release()
+    place = site.store.root / "releases" / "tiny" / "v1" / name
+    place.write_bytes(b"[" * 200_000)
+    with pytest.raises(Refusal, match=name):
+        verify.verify(site.store, "releases/tiny/v1", site.public)
+    with place.open("wb") as stream:
+        stream.truncate((64 << 20) + 1)
+    with pytest.raises(Refusal, match=f"{name}: 67,108,865 bytes, but what belongs there has 67,108,864 at most"):
+        verify.verify(site.store, "releases/tiny/v1", site.public)
+
+
+@pytest.mark.parametrize("name", ["model.sig", "config.json"])
+def test_what_is_listed_and_not_there_is_a_refusal(site, name):
+    site.release()
+
+    class Hiding(LocalStore):
+        def _path(self, key):
+            if key.endswith(name):
+                raise FileNotFoundError(f"s3://b/{key}")
+            return super()._path(key)
+
+    with pytest.raises(Refusal, match=f"{name}: listed, but not there when it was read"):
+        verify.verify(Hiding(site.store.root), "releases/tiny/v1", site.public)

@@ -93,14 +93,16 @@ def _start(root: Path, running: dict[str, dict], ports: dict[str, int], prefect_
     url = running["prefect"]["url"] if "prefect" in running else f"http://127.0.0.1:{ports['prefect']}/api"
     mlflow_url = running["mlflow"]["url"] if "mlflow" in running else f"http://127.0.0.1:{ports['mlflow']}"
     env = {**environment(root, url), "MLFLOW_TRACKING_URI": mlflow_url}
+    # Only the worker's flows sign; whoever breaks into a server must find no key in its environment.
+    bare = {name: value for name, value in env.items() if name not in processes.SECRETS}
     prefect = [sys.executable, "-m", "prefect"]
     serve = [*prefect, "server", "start", "--host", "127.0.0.1", "--port", str(ports["prefect"])]
     started = {}
     if "prefect" not in running:
-        started["prefect"] = (_launch(root, "prefect", serve, env, url), f"{url}/health")
+        started["prefect"] = (_launch(root, "prefect", serve, bare, url), f"{url}/health")
     if "mlflow" not in running:
         command = _mlflow_command(root, ports["mlflow"])
-        started["mlflow"] = (_launch(root, "mlflow", command, env, mlflow_url), f"{mlflow_url}/health")
+        started["mlflow"] = (_launch(root, "mlflow", command, bare, mlflow_url), f"{mlflow_url}/health")
     for name, (process, health) in started.items():
         processes.wait_healthy(f"the {name} server", health, process, _folder(root) / f"{name}.log")
     if "worker" not in running:

@@ -67,6 +67,7 @@ def deliver(key: str, message: Mapping[str, Any]) -> None:
     retries = urllib3.Retry(
         TRIES - 1, redirect=0, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504),
         allowed_methods=None, raise_on_status=False, raise_on_redirect=False,
+        respect_retry_after_header=False,  # whoever answers must not hold the nightly look for hours
     )  # fmt: skip
     try:
         with _unheard(), urllib3.PoolManager(timeout=urllib3.Timeout(SECONDS), retries=retries) as pool:

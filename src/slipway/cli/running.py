@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from slipway.cli.common import project
 
@@ -89,13 +90,21 @@ def _secure(root: Path) -> "Iterable[Answer]":
         "mlflow": (os.environ.get("MLFLOW_TRACKING_URI", ""), f"{user}:{word}" if user and word else None),
     }
     found: dict[str, Server | None] = {}
-    for name, (url, login) in named.items():
-        if url.startswith(("http://", "https://")):
-            same = name in started and started[name][0].rstrip("/") == url.rstrip("/")
-            found[name] = Server(name, url.rstrip("/"), login, started[name][1] if same else None)
+    for name, (address, login) in named.items():
+        if address.startswith(("http://", "https://")):
+            url, within = _apart(address.rstrip("/"))
+            same = name in started and started[name][0].rstrip("/") == url
+            found[name] = Server(name, url, login or within, started[name][1] if same else None)
         else:
             found[name] = Server(name, started[name][0], None, started[name][1]) if name in started else None
     return examine(root, found, lambda: _store(root))
+
+
+def _apart(url: str) -> tuple[str, str | None]:
+    """An address without the login that stands in it, which must not be printed, and that login."""
+    parts = urlsplit(url)
+    login, _, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc=host).geturl(), unquote(login) or None
 
 
 def _store(root: Path) -> "Answer":

@@ -69,7 +69,7 @@ def _tell() -> "Callable[[int, int, str], None]":
 
 
 def _say(path: str, report: "ScanReport") -> None:
-    from slipway.scan.files import shown
+    from slipway.scan.subject import shown
 
     print(f"{shown(path)}: {'PASS' if report.passed else 'REFUSE'} ({report.files_scanned} files)")
     for finding in report.findings:

@@ -5,7 +5,7 @@ was signed is in `slipway.release.decisions`; whether it is enough is decided he
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from slipway.errors import Refusal, UserError, Waiting
@@ -137,28 +137,30 @@ def check(
 
     Raises:
         Waiting: if there are fewer, saying how many and what to run; those that do not count are named.
-        Refusal: if somebody listed rejected the bundle.
+        Refusal: if somebody listed rejected the bundle, or a decision cannot be read that may have been a rejection.
         UserError: if the policy can never be met.
     """
-    keys = _keys(root, policy)
-    last, faults = decisions.latest(_folder(root, bundle_digest), keys, bundle_digest)
+    keys, folder = _keys(root, policy), _folder(root, bundle_digest)
+    last, faults = decisions.latest(folder, keys, bundle_digest)
     if vetoes := [f"{name}: {one.said.reason}" for name, one in last.items() if one.said.decision == "reject"]:
         raise Refusal(
             f"bundle {bundle_digest} was rejected by {'; '.join(vetoes)}. Nothing is released; build another, or they "
             "take it back with `slipway approve --withdraw`"
         )
     if policy.required == 0:
+        _all_read(faults, folder)
         return Approvals(bundle_digest=bundle_digest, required=0, approvers=(), summary=NOBODY)
     excluded = _excluded(policy, keys, authors)
     _attainable(policy, keys, excluded)
     approvers, not_counted = _count(last, keys, excluded, judged)
-    if len({approver.key_sha256 for approver in approvers}) < policy.required:
+    if len(approvers) < policy.required:
         elsewhere = f"slipway approve --as NAME --key FILE {asked(bundle_digest, judged)} --print"
         raise Waiting(
             f"waiting for approval of bundle {bundle_digest}: {len(approvers)} of {policy.required}; "
             f"run `slipway approve --as NAME --key FILE`, or `{elsewhere}` on another machine, whose line "
             "`slipway approve --take LINE` takes" + "".join(f"\n  {fault}" for fault in [*not_counted, *faults])
         )
+    _all_read(faults, folder)
     names = ", ".join(approver.name for approver in approvers)
     return Approvals(
         bundle_digest=bundle_digest,
@@ -169,12 +171,26 @@ def check(
     )
 
 
+def _all_read(faults: Sequence[str], folder: Path) -> None:
+    """Refuse where a decision cannot be read: what does not count as an approval may have been a veto."""
+    if faults:
+        shown = "".join(f"\n  {fault}" for fault in faults)
+        raise Refusal(
+            f"{folder}: holds what cannot be read and may have been a rejection. Ask whose it is to sign again, then "
+            f"take the file away:{shown}"
+        )
+
+
 def _excluded(policy: Approval, keys: Mapping[str, bytes], authors: Authors | None) -> dict[str, str]:
     """Name -> why this approver is the run's author; nobody is left out while one approval is enough."""
     if authors is None or policy.required < 2:
         return {}
     found = {name: authors.why(name, listed.identity, keys[name]) for name, listed in policy.people().items()}
-    return {name: why for name, why in found.items() if why}
+    excluded = {name: why for name, why in found.items() if why}
+    by_key = {keys[name]: name for name in excluded}
+    # The same person under a second name that no commit bears.
+    also = {name: f"has the key of {by_key[keys[name]]}" for name in found if keys[name] in by_key}
+    return also | excluded
 
 
 def _attainable(policy: Approval, keys: Mapping[str, bytes], excluded: Mapping[str, str]) -> None:
@@ -199,6 +215,7 @@ def _count(
     """The approvals that count, and the others with the reason."""
     counted: list[Approver] = []
     others: list[str] = []
+    voices: dict[bytes, str] = {}
     for name, one in last.items():
         if one.said.decision != "approve":
             others.append(f"{name} withdrew the approval: {one.said.reason or 'no reason given'}")
@@ -209,7 +226,10 @@ def _count(
                 f"{name} approved while the gate judged otherwise ({one.said.gate}, now {judged}); look at it again "
                 "and sign again"
             )
+        elif keys[name] in voices:
+            others.append(f"{name} approved with the key of {voices[keys[name]]}: one key is one voice")
         else:
+            voices[keys[name]] = name
             counted.append(
                 Approver(name=name, time=one.said.time, key_sha256=sha256_bytes(keys[name]), envelope=one.envelope)
             )

@@ -87,7 +87,7 @@ def carried(signature: bytes, what: str) -> tuple[bytes, ...]:
         material = json.loads(signature)["verificationMaterial"]
         held = material["x509CertificateChain"]["certificates"] if "x509CertificateChain" in material else []
         return tuple(b64decode(entry["rawBytes"], validate=True) for entry in held)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise Refusal(f"{what}: not a model signature; it was altered or cut") from None
 
 

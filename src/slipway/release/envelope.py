@@ -38,7 +38,7 @@ def claimed(data: bytes, what: str) -> dict[str, Any]:
     """
     try:
         payload = json.loads(b64decode(json.loads(data)["payload"], validate=True))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _malformed(what, error) from None
     if not isinstance(payload, dict):
         raise Refusal(f"{what}: the payload is no object; it was altered")
@@ -54,7 +54,7 @@ def unseal(data: bytes, payload_type: str, public: bytes, what: str, *others: by
     try:
         envelope = json.loads(data)
         return _open(envelope, payload_type, (public, *others), what)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _malformed(what, error) from None
 
 

@@ -6,7 +6,7 @@ bytes are right; an interrupted fetch is taken up. Withdrawn, expired, replayed 
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -107,11 +107,11 @@ def fetch(
         Refusal: if it may not be used, or is not as signed; or `target` holds something else.
     """
     began = time.monotonic()
-    pointers = memory.ask(store, name, version, public, channel=channel, now=now)
-    named = None if version else pointers[0]
-    which = version or str(pointers[0].version)
+    asked = memory.ask(store, name, version, public, channel=channel, now=now)
+    named = None if version else asked.pointers[0]
+    which = version or str(asked.pointers[0].version)
     prefix, target = release_prefix(name, which), target if isinstance(target, Path) else target(which)
-    wanted, sealed = plan(store, prefix, public)
+    wanted, sealed = plan(store, prefix, public, asked.log)
     if named and named.manifest_sha256 not in {file.sha256 for file in wanted if file.path == manifest.NAME}:
         raise _another(store, prefix)
     here = _here(store, target, name, public, beside=beside)
@@ -120,12 +120,14 @@ def fetch(
         download = Download(store, work, begin(sum(file.bytes for file in wanted)))
         tally = download.run(wanted, here, own=target)
         (download.tree / signature.NAME).write_bytes(sealed)
-        verified = verify.verify(Placed(store, prefix, download.tree), prefix, public)
+        verified = verify.verify(Placed(store, prefix, download.tree), prefix, public, log=asked.log)
         found = verified.release
         if release_prefix(found.name, found.version) != prefix or (named and named.sequence != found.sequence):
             raise _another(store, prefix)
+        if tombstone.exists(store, prefix):  # a large release takes its time
+            raise _withdrawn(store, prefix, public)
         state = landing.land(download.tree, target, work)
-    memory.note(store, public, *pointers)
+    memory.note(store, public, *asked.pointers)
     return Fetched(
         **found.model_dump(include={"name", "version", "sequence", "manifest_sha256"}),
         channel=None if version else channel,
@@ -139,7 +141,7 @@ def fetch(
     )
 
 
-def plan(store: Reader, prefix: str, public: bytes) -> tuple[list[Wanted], bytes]:
+def plan(store: Reader, prefix: str, public: bytes, log: Sequence[bytes] = ()) -> tuple[list[Wanted], bytes]:
     """The signed files of the release at `prefix`, and the signature's own bytes; no content was read.
 
     Raises:
@@ -156,7 +158,7 @@ def plan(store: Reader, prefix: str, public: bytes) -> tuple[list[Wanted], bytes
         if name not in present:
             raise Refusal(f"{uri}/{name}: missing; this is no complete release")
     sealed = store.read(f"{prefix}/{signature.NAME}")[0]
-    signed = verify.signed_files(store, prefix, public)
+    signed = verify.signed_files(store, prefix, public, log)
     if unlike := sorted((present.keys() - {signature.NAME}) ^ signed.keys()):
         why = "signed, but missing here" if unlike[0] in signed else "not covered by the signature; it was added later"
         raise Refusal(f"{uri}/{unlike[0]}: {why}")

@@ -30,7 +30,7 @@ FOLDER = "keys"
 TYPE = "application/vnd.slipway.keys+json"
 GRACE = timedelta(minutes=15)
 """After a rotation, for which a pointer of the key before is taken: until all of them are signed anew."""
-_RELEASE = re.compile(r"(.*?)releases/[^/]+/[^/]+/?")
+_RELEASE = re.compile(r"((?:.*/)?)releases/[^/]+/[^/]+/?")
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 

@@ -120,15 +120,22 @@ def public_key(root: str | Path = ".") -> bytes:
 
 
 def generate(path: Path) -> Path:
-    """Make a P-256 pair: `path` (mode 0600, folder 0700) and the public half beside it with the ending `.pub`.
+    """Make a P-256 pair: `path` (mode 0600, a new folder 0700) and the public half beside it with the ending `.pub`.
 
     Encrypted if SLIPWAY_KEY_PASSWORD is set. If another process is faster, its key stays and is used.
+
+    Raises:
+        UserError: if `path` ends in `.pub`.
     """
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
+    beside = path.with_suffix(".pub")
+    if path == beside:
+        raise UserError(f"{path}: the public half gets this ending; name the private key otherwise, e.g. with .key")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.parent.chmod(0o700)
+    if path.parent.parts[-2:] == FOLDER.parts:  # ours alone; any other folder's mode is not ours to change
+        path.parent.chmod(0o700)
     key = ec.generate_private_key(ec.SECP256R1())
     password = _password()
     closed = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
@@ -141,7 +148,7 @@ def generate(path: Path) -> Path:
         pass  # the faster process's key is as good
     finally:
         draft.unlink()
-    write_atomic(path.with_suffix(".pub"), public_pem(path))
+    write_atomic(beside, public_pem(path))
     return path
 
 

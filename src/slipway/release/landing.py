@@ -1,5 +1,6 @@
 """The directory that a fetch ends in: what may lie there, the folder beside it, and the one move that fills it."""
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -54,14 +55,21 @@ def workplace(target: Path) -> Iterator[Path]:
 
     Raises:
         UserError: if another fetch is at work on the same directory.
+        Refusal: if somebody else made that folder: who owns it could put other bytes in after they were verified.
     """
     from filelock import FileLock, Timeout
 
     target.parent.mkdir(parents=True, exist_ok=True)
     work = target.parent / f".{target.name}.fetching"
-    work.mkdir(exist_ok=True)
+    work.mkdir(exist_ok=True, mode=0o700)
+    if work.is_symlink() or work.stat().st_uid != os.geteuid() or work.stat().st_mode & 0o022:
+        raise Refusal(
+            f"{work}: a link, or others may write there; nothing was fetched. Remove it, or name another place"
+        )
     try:
         with FileLock(work / "lock", timeout=0):
+            if (work / "old").is_dir() and not target.exists():
+                (work / "old").replace(target)  # killed between the two moves of `land`
             yield work
             shutil.rmtree(work)
     except Timeout:

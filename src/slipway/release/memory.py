@@ -1,70 +1,80 @@
-"""A reader's memory: how far each channel had come when it was last read, and what was withdrawn.
+"""A reader's memory: how far each channel and the key log had come when they were last read, and what was withdrawn.
 
 A mirror that serves an old pointer, correctly signed and not expired yet, cannot be told from the present one by the
-signature; but who has seen a later one knows. It lies in `$XDG_STATE_HOME/slipway/seen.json` (`~/.local/state`);
-`SLIPWAY_STATE` names another folder. What it holds is written after everything was verified.
+signature; but who has seen a later one knows. Nor can a key log whose end is hidden, so that a key which was retired or
+revoked seems to sign still. It lies in `$XDG_STATE_HOME/slipway/seen.json` (`~/.local/state`); `SLIPWAY_STATE` names
+another folder. What it holds of a release is written after everything was verified.
 """
 
-import json
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import NamedTuple
 
-from pydantic import ValidationError
-
-from slipway.errors import Refusal, UserError
-from slipway.files import sha256_bytes, write_atomic
-from slipway.records import Record
-from slipway.release import tombstone
-from slipway.release.pointer import Pointer, channels, current, pointer_key, release_prefix
+from slipway.errors import Refusal
+from slipway.files import sha256_bytes
+from slipway.release import keyring, tombstone
+from slipway.release.book import Book, Seen, SeenLog, changed, load, place
+from slipway.release.pointer import Pointer, channels, pointer_key, read_pointer, release_prefix
 from slipway.release.reader import Reader
 
 
-class Seen(Record):
-    """The latest pointer of a channel that was read here."""
+class Asked(NamedTuple):
+    """What was asked of a store before one of its releases is used; a mirror may answer otherwise the next time."""
 
-    serial: int
-    sequence: int
-    version: str | None
-    manifest_sha256: str | None
-    store: str
-    """Where it was read."""
-    time: str
-
-
-class Book(Record):
-    """Everything that is remembered."""
-
-    channels: dict[str, Seen] = {}
-    """`<sha256 of the anchor key>/<name>/<channel>` -> what was seen."""
-    withdrawn: dict[str, str] = {}
-    """`<sha256 of the anchor key>/<name>@<version>` -> reason, as far as it is known."""
-
-
-def place() -> Path:
-    """The file of the memory."""
-    if named := os.environ.get("SLIPWAY_STATE"):
-        return Path(named).expanduser() / "seen.json"
-    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(home) / "slipway" / "seen.json"
+    pointers: tuple[Pointer, ...]
+    log: tuple[bytes, ...]
+    """The key log, to be given to whatever reads on, so that none of it can be hidden then."""
 
 
 def ask(
-    store: Reader, name: str, version: str | None, public: bytes, *, channel: str, now: datetime | None = None
-) -> list[Pointer]:
-    """The pointers to ask before a release is used: the channel's, or those that know whether a version was withdrawn.
+    store: Reader,
+    name: str,
+    version: str | None,
+    public: bytes,
+    *,
+    channel: str,
+    log: Sequence[bytes] = (),
+    now: datetime | None = None,
+) -> Asked:
+    """Key log and pointers, before a release is used: the channel's, or those that know of a version's withdrawal.
 
-    Give them to `note` once the release was verified. Raises as `follow` and `check_version`.
+    Give the pointers to `note` once the release was verified. Raises as `follow_log`, `follow` and `check_version`.
     """
+    log = follow_log(store, public, log)
     if version is None:
-        return [follow(store, name, channel, public, now)]
-    return check_version(store, name, version, public)
+        return Asked((follow(store, name, channel, public, now=now, log=log),), log)
+    return Asked(tuple(check_version(store, name, version, public, log)), log)
 
 
-def follow(store: Reader, name: str, channel: str, public: bytes, now: datetime | None = None) -> Pointer:
+def follow_log(store: Reader, public: bytes, log: Sequence[bytes] = ()) -> tuple[bytes, ...]:
+    """The key log, if it holds all that was seen of it before; what it holds beyond that is written down.
+
+    A store without any log is another store of the same publisher, or hides it; it may be used while the key that was
+    given is not known to be at its end.
+
+    Raises:
+        Refusal: if the log does not hold, or an event that was seen is missing or another one.
+    """
+    ring, anchor = keyring.read(store, public, copy=log), sha256_bytes(public)
+    found = SeenLog(events=tuple(map(sha256_bytes, ring.log)), ended=anchor in ring.retired or anchor in ring.revoked)
+    known = load().logs.get(anchor, SeenLog())
+    if found.events[: len(known.events)] != known.events and (found.events or known.ended):
+        raise Refusal(
+            f"{store.url}/{keyring.FOLDER}: {len(found.events)} key events, but {len(known.events)} were seen before, "
+            "and these are not the first of them; someone hides that a key was retired or revoked. Nothing was used. "
+            "If it is right (two stores under one key), set SLIPWAY_STATE to another folder for one of them; the "
+            f"memory is {place()}"
+        )
+    if len(found.events) > len(known.events):
+        with changed() as book:
+            if book is not None and len(found.events) > len(book.logs.get(anchor, SeenLog()).events):
+                book.logs[anchor] = found
+    return ring.log
+
+
+def follow(
+    store: Reader, name: str, channel: str, public: bytes, *, now: datetime | None = None, log: Sequence[bytes] = ()
+) -> Pointer:
     """The channel's pointer, if it names a release, has not expired and is not older than one that was seen before.
 
     Nothing is written down: `note` does that, once the release behind it was verified.
@@ -73,14 +83,15 @@ def follow(store: Reader, name: str, channel: str, public: bytes, now: datetime 
         Refusal: saying which of these does not hold.
     """
     what = f"{store.url}/{pointer_key(name, channel)}"
-    pointer = current(store, name, channel, public)
-    if pointer is None:
+    try:
+        pointer = read_pointer(store, name, channel, public, log)
+    except FileNotFoundError:
         there = ", ".join(channels(store, name)) or "none"
         raise Refusal(
             f"{what}: the pointer is missing; nothing was released on this channel, or it was removed. "
             f"Channels of {name} here: {there}"
-        )
-    check(_load(), pointer, store.url, public)
+        ) from None
+    check(load(), pointer, store.url, public)
     if datetime.fromisoformat(pointer.expires) < (now or datetime.now(UTC)):
         raise Refusal(f"{what}: expired {pointer.expires}; it may be an old copy. Its publisher renews it")
     if pointer.version is None:
@@ -114,7 +125,7 @@ def check(book: Book, pointer: Pointer, url: str, public: bytes) -> None:
         )
 
 
-def check_version(store: Reader, name: str, version: str, public: bytes) -> list[Pointer]:
+def check_version(store: Reader, name: str, version: str, public: bytes, log: Sequence[bytes] = ()) -> list[Pointer]:
     """That nobody who is trusted says that a version was withdrawn, even if its tombstone is missing.
 
     Returns: the pointers of the name that were asked, for `note`; one that does not hold is not asked.
@@ -122,8 +133,8 @@ def check_version(store: Reader, name: str, version: str, public: bytes) -> list
     Raises:
         Refusal: if a channel lists it or is older than what was seen, or its tombstone was seen before.
     """
-    asked = [pointer for channel in channels(store, name) if (pointer := _holding(store, name, channel, public))]
-    book, told = _load(), tombstone.exists(store, release_prefix(name, version))
+    asked = [pointer for channel in channels(store, name) if (pointer := _holding(store, name, channel, public, log))]
+    book, told = load(), tombstone.exists(store, release_prefix(name, version))
     for pointer in asked:
         check(book, pointer, store.url, public)
         if version in pointer.withdrawn and not told:
@@ -140,17 +151,17 @@ def check_version(store: Reader, name: str, version: str, public: bytes) -> list
     return asked
 
 
-def _holding(store: Reader, name: str, channel: str, public: bytes) -> Pointer | None:
+def _holding(store: Reader, name: str, channel: str, public: bytes, log: Sequence[bytes]) -> Pointer | None:
     """The pointer of a channel; None if it is not signed by this key, as that of another publisher is not."""
     try:
-        return current(store, name, channel, public)
-    except Refusal:
+        return read_pointer(store, name, channel, public, log)
+    except (Refusal, FileNotFoundError):
         return None
 
 
 def note(store: Reader, public: bytes, *pointers: Pointer) -> None:
     """Write down what was read, never going back; without a place to write, say so and go on."""
-    with _changed() as book:
+    with changed() as book:
         if book is None:
             return
         for pointer in pointers:
@@ -166,54 +177,9 @@ def note(store: Reader, public: bytes, *pointers: Pointer) -> None:
 
 def note_withdrawn(found: tombstone.Yanked, public: bytes) -> None:
     """Write down a tombstone that was read, so that nobody can hide it later."""
-    with _changed() as book:
+    with changed() as book:
         if book is not None:
             book.withdrawn[_release(found.name, found.version, public)] = found.reason
-
-
-@contextmanager
-def _changed() -> Iterator[Book | None]:
-    """The memory, to be changed while nobody else does; None where it cannot be written."""
-    from filelock import FileLock
-
-    path = place()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = FileLock(path.with_suffix(".lock"))
-        lock.acquire()
-    except OSError as error:
-        _warn(path, error)
-        yield None
-        return
-    try:
-        before = _load()
-        book = before.model_copy(deep=True)
-        yield book
-        if book != before:
-            write_atomic(path, book.to_json(), mode=0o600)
-    except OSError as error:
-        if error.filename is None or not str(error.filename).startswith(str(path.parent)):
-            raise
-        _warn(path, error)
-    finally:
-        lock.release()
-
-
-def _warn(path: Path, error: OSError) -> None:
-    text = f"{path}: cannot be written ({error.strerror}), so an older pointer will not be recognised next time"
-    print(f"warning: {text}; set SLIPWAY_STATE to a folder of yours", file=sys.stderr, flush=True)
-
-
-def _load() -> Book:
-    path = place()
-    try:
-        data = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return Book()
-    try:
-        return Book.model_validate(json.loads(data))
-    except (ValueError, ValidationError):
-        raise UserError(f"{path}: is no memory of what was seen; it was altered or cut. Move it away") from None
 
 
 def _channel(pointer: Pointer, public: bytes) -> str:

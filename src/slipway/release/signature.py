@@ -112,7 +112,7 @@ def signed_by(data: bytes, what: str = NAME) -> str:
         return sha256_bytes(certificates.leaf_key(chain, what))
     try:
         return str(json.loads(data)["verificationMaterial"]["publicKey"]["hint"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise Refusal(f"{what}: not a model signature; it was altered or cut") from None
 
 
@@ -141,7 +141,7 @@ def read(data: bytes, public: bytes, what: str = NAME) -> dict[str, str]:
     try:
         bundle = json.loads(data)
         envelope = bundle["dsseEnvelope"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise Refusal(f"{what}: not a model signature; it was altered or cut") from None
     statement = unseal(json.dumps(envelope).encode(), IN_TOTO, public, what)
     _check_frame(bundle, data, public, what)

@@ -18,6 +18,7 @@ from slipway.files import Listed, Listing
 from slipway.release import memory, verify
 from slipway.release.pointer import release_prefix
 from slipway.release.reader import Reader
+from slipway.release.statement import Identity
 from slipway.release.verify import Verified
 
 SCHEME = "release://"
@@ -62,17 +63,16 @@ class Releases:
         if not (parts := _REFERENCE.fullmatch(reference)):
             raise UserError(f"{reference}: names no release; write NAME or NAME@VERSION")
         name, version = parts[1], parts[2]
-        pointers = memory.ask(self._store, name, version, self._public, channel=self._channel)
+        asked = memory.ask(self._store, name, version, self._public, channel=self._channel, log=self._log)
         if version is None:
-            found = verify.verify_channel(self._store, name, self._channel, self._public, log=self._log)
-            memory.note(self._store, self._public, *pointers)
-            return found
-        found = verify.verify(self._store, release_prefix(name, version), self._public, log=self._log)
-        if (found.release.name, found.release.version) != (name, version):
+            found = verify.verify_named(self._store, asked.pointers[0], self._public, log=asked.log)
+        else:
+            found = verify.verify(self._store, release_prefix(name, version), self._public, log=asked.log)
+        if name != found.release.name or (version and version != found.release.version):
             raise Refusal(
                 f"{found.uri}: signed as {found.release.name} {found.release.version}; someone copied it here"
             )
-        memory.note(self._store, self._public, *pointers)
+        memory.note(self._store, self._public, *asked.pointers)
         return found
 
     def listing(self, path: str, suffixes: tuple[str, ...]) -> Listing:
@@ -84,8 +84,7 @@ class Releases:
         release = self.find(path.removeprefix(SCHEME)).release
         name, version = release.name, release.version
         prefix = f"{release_prefix(name, version)}/"
-        signed = verify.signed_files(self._store, prefix, self._public, self._log)
-        self._known[name, version] = release.manifest_sha256, signed
+        _, signed = self._verified(release)
         sizes = {key.removeprefix(prefix): size for key, size in self._store.list(prefix).items()}
         files = [
             Listed(f"{SCHEME}{name}/{file}", sizes[file], sha256)
@@ -125,19 +124,21 @@ class Releases:
                 if signed.get(inside) != sha256:
                     raise _unlike(path, version, sha256, signed.get(inside))
 
-    def _verified(self, name: str, version: str) -> tuple[str, dict[str, str]]:
-        """Manifest digest, and path -> sha256 of the signed files; each release is read once."""
-        if (name, version) not in self._known:
-            found = self.find(f"{name}@{version}")
-            signed = verify.signed_files(self._store, release_prefix(name, version), self._public, self._log)
-            self._known[name, version] = found.release.manifest_sha256, signed
-        return self._known[name, version]
+    def _verified(self, release: Identity) -> tuple[str, dict[str, str]]:
+        """Manifest digest, and path -> sha256 of the signed files, of a release that `find` gave."""
+        prefix = release_prefix(release.name, release.version)
+        signed = verify.signed_files(self._store, prefix, self._public, self._log)
+        if signed.get(verify.MANIFEST) != release.manifest_sha256:
+            raise Refusal(f"{self._store.url}/{prefix}: changed while it was read; do not use it")
+        self._known[release.name, release.version] = release.manifest_sha256, signed
+        return release.manifest_sha256, signed
 
     def _pinned(self, path: str, name: str, revision: str | None) -> tuple[str, dict[str, str]]:
         """Version of the release that `revision` pins, and its signed files."""
         if not (pin := _REVISION.fullmatch(revision or "")):
             raise Refusal(f"{path}: not pinned to a release ({revision}); pin it: slipway lock")
-        manifest, signed = self._verified(name, pin[1])
+        # Each release is read once.
+        manifest, signed = self._known.get((name, pin[1])) or self._verified(self.find(f"{name}@{pin[1]}").release)
         if manifest != pin[2]:
             raise Refusal(
                 f"{path}: release {pin[1]} has the manifest {manifest}, but inputs.lock pins {pin[2]}; nothing was "

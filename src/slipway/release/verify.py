@@ -18,7 +18,7 @@ from slipway.files import sha256_bytes, sha256_file
 from slipway.records import Record
 from slipway.release import hashing, keyring, rendered, signature, statement, tombstone
 from slipway.release.bundle import manifest
-from slipway.release.pointer import pointer_key, read_pointer, release_prefix
+from slipway.release.pointer import Pointer, pointer_key, read_pointer, release_prefix
 from slipway.release.reader import Reader
 
 MANIFEST = manifest.NAME
@@ -103,7 +103,7 @@ def verify(
     ring = keyring.of_release(store, prefix, public, log)
     if present.pop(tombstone.NAME, None) is not None and not withdrawn:
         raise _withdrawn(store, base + tombstone.NAME, ring)
-    small = {name: store.read(base + name)[0] for name in BESIDE}
+    small = {name: _present(store, base + name) for name in BESIDE}
     signed, signer = _signed(ring, small[signature.NAME], f"{uri}/{signature.NAME}")
     for name in (MANIFEST, statement.NAME):
         _compare(f"{uri}/{name}", sha256_bytes(small[name]), signed.get(name))
@@ -114,8 +114,11 @@ def verify(
     belongs |= {name: signed.get(name, "") for name in rendered.stated(content)}
     _complete(uri, present.keys(), signed, belongs)
     rest = {base + name: present[name] for name in sorted(signed.keys() - small.keys())}
-    for key, found in hashing.digests(store, rest):
-        _compare(f"{store.url}/{key}", found, signed[key.removeprefix(base)])
+    try:
+        for key, found in hashing.digests(store, rest):
+            _compare(f"{store.url}/{key}", found, signed[key.removeprefix(base)])
+    except FileNotFoundError as error:
+        raise _gone(str(error)) from None
     return Verified(
         release=identity,
         uri=uri,
@@ -125,6 +128,18 @@ def verify(
         key_events=len(ring.events),
         **statement.summary(content),
     )
+
+
+def _present(store: Reader, key: str) -> bytes:
+    """A small object that was listed."""
+    try:
+        return store.read(key)[0]
+    except FileNotFoundError as error:
+        raise _gone(str(error)) from None
+
+
+def _gone(what: str) -> Refusal:
+    return Refusal(f"{what}: listed, but not there when it was read; the release changes, or its store hides it")
 
 
 def _complete(uri: str, present: AbstractSet[str], signed: Mapping[str, str], belongs: Mapping[str, str]) -> None:
@@ -203,9 +218,14 @@ def verify_channel(
             f"{store.url}/{pointer_key(name, channel)}: expired {pointer.expires}; it may be an old copy. "
             "The publisher renews it with `slipway release`"
         )
-    verified = verify(store, release_prefix(name, pointer.version), public, log=log)
+    return verify_named(store, pointer, public, log=log)
+
+
+def verify_named(store: Reader, pointer: Pointer, public: bytes, *, log: Sequence[bytes] = ()) -> Verified:
+    """Check the release that a pointer, checked itself, names; raises Refusal if it is another one, or as `verify`."""
+    verified = verify(store, release_prefix(pointer.name, str(pointer.version)), public, log=log)
     release = verified.release
     found = (release.name, release.version, release.sequence, release.manifest_sha256)
-    if found != (name, pointer.version, pointer.sequence, pointer.manifest_sha256):
+    if found != (pointer.name, pointer.version, pointer.sequence, pointer.manifest_sha256):
         raise Refusal(f"{verified.uri}: a signed release, but not the one that the channel names; do not use it")
     return verified

@@ -3,12 +3,16 @@
 import re
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from slipway import patterns
 from slipway.records import Finding
 from slipway.scan import text
 from slipway.scan.subject import Subject
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
 
 _SCHEME = re.compile(r"(?i)(?:java|vb)script\s*:|data\s*:\s*(?:text/html|image/svg|application)")
 _TAG = re.compile(
@@ -68,20 +72,25 @@ def _markdown(content: str) -> tuple[list[str], str]:
 def _lenient(content: str) -> tuple[list[str], str | None]:
     """What others than CommonMark may take for HTML; and a link whose text is an address of another host.
 
-    A bracket that is escaped is text to all of them.
+    A bracket that is escaped is text to all of them, and so is code that stands in one line.
     """
     from markdown_it import MarkdownIt
 
     tags: list[str] = []
     for block in MarkdownIt("commonmark").enable("table").disable("text_join").parse(content):
         children = block.children or []
-        tags += _TAG.findall("".join("\0" if one.type == "text_special" else one.content for one in children))
+        tags += _TAG.findall("".join("\0" if _is_text(one) else one.content for one in children))
         for link, shown in pairwise(children):
             if link.type == "link_open" and (said := _HOST.match(shown.content.strip())):
                 leads = _HOST.match(str(link.attrs.get("href", "")))
                 if leads and _site(leads[1]) != _site(said[1]):
                     return tags, f"{said[1]} leads to {leads[1]}"
     return tags, None
+
+
+def _is_text(token: "Token") -> bool:
+    plain = token.type == "code_inline" and not set(token.content) & set("`\n")
+    return plain or token.type == "text_special"
 
 
 def _site(host: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from slipway.records import Finding
-from slipway.scan.subject import Subject
+from slipway.scan.subject import Subject, shown
 
 STAGES = "acquire|validate|prepare|tokenize|train|evaluate|safety"
 _PLAIN = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
@@ -46,11 +46,6 @@ def kind(name: str) -> str | None:
     if _OTHER_TOOLS.fullmatch(name):
         return None
     return next((known for known, pattern in KINDS if pattern.fullmatch(name)), None)
-
-
-def shown(name: str) -> str:
-    """A name that can be printed: what is odd in it is escaped."""
-    return name if name.isascii() and name.isprintable() else ascii(name)[1:-1]
 
 
 def _refuse(rule: str, name: str, reason: str, remedy: str) -> Finding:

@@ -68,6 +68,7 @@ _HARMLESS = re.compile(
 _PROGRAM = re.compile(
     r"__import__|\b(os|subprocess|builtins|sys|shutil|posix|nt)\.\w+\s*\(|\beval\s*\(|\bexec\s*\(|!!python|\$\{[^}]*:|\{\{.*__"
 )
+_ELSEWHERE = re.compile(r"[A-Za-z]:\\|\\\\|~/")
 _NAMES_FILES = re.compile(r"(?i).*(path|file|dir|directory|folder|root)s?")
 _REMEDY = "remove the key; a release must load with the library's own code"
 _VALUE = "replace it by a plain value"
@@ -96,7 +97,8 @@ def _judge_key(subject: Subject, path: str, key: str, value: Any) -> Iterator[Fi
 
 
 def _judge_tools(subject: Subject, path: str, key: str, value: Any) -> Iterator[Finding]:
-    if key in OTHER_LOADERS and value and isinstance(value, str | list | dict):
+    # `{"eval": {"loss": 1.2}}` are results: nothing is run that is not named by a text.
+    if key in OTHER_LOADERS and any(leaf and isinstance(leaf, str) for leaf in _leaves(value)):
         yield subject.finding("json.code", f"{path}: this key makes a tool import or run foreign code", _REMEDY)
 
 
@@ -104,7 +106,7 @@ def _judge_value(subject: Subject, path: str, key: str, value: str) -> Iterator[
     """What a value may lead to: an address, a place outside of the release, a program."""
     if found := _ADDRESS.search(value):
         yield subject.finding("json.address", f"{path}: holds the address {value[found.start() :][:60]!a}", _VALUE)
-    elif ".." in value.replace("\\", "/").split("/") or re.match(r"[A-Za-z]:\\|\\\\|~/", value):
+    elif (".." in value and ".." in value.replace("\\", "/").split("/")) or _ELSEWHERE.match(value):
         yield subject.finding("json.path", f"{path}: {value[:60]!a} leads out of the release", _VALUE)
     elif value.startswith("/") and len(value) > 1 and _NAMES_FILES.fullmatch(key) and "name_or_path" not in key:
         # Trainers leave the place a model was loaded from in name_or_path; no loader opens it.

@@ -37,12 +37,15 @@ _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[^"\[\]{}]+', re.DOTALL)
 
 
 def depth(content: bytes) -> int:
-    """Deepest nesting of objects and arrays, counted without recursion."""
+    """Deepest nesting of objects and arrays, counted without recursion; one more than DEPTH is as far as it counts."""
     deepest = level = 0
     for byte in _STRING.sub(b"", content):
         if byte in b"[{":
             level += 1
-            deepest = max(deepest, level)
+            if level > deepest:
+                deepest = level
+                if deepest > DEPTH:
+                    break
         else:
             level -= 1
     return deepest
@@ -61,8 +64,8 @@ def _decode(content: bytes) -> str:
         raise _FaultError("encoding", f"is not UTF-8: {error.reason}", error.start) from None
     if text.startswith("\ufeff"):
         raise _FaultError("encoding", "begins with a byte order mark", 0)
-    if (content.count(b"[") + content.count(b"{")) > DEPTH and (deep := depth(content)) > DEPTH:
-        raise _FaultError("depth", f"is nested {deep} deep; at most {DEPTH}")
+    if (content.count(b"[") + content.count(b"{")) > DEPTH and depth(content) > DEPTH:
+        raise _FaultError("depth", f"is nested more than {DEPTH} deep")
     return text
 
 

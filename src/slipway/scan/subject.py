@@ -12,6 +12,11 @@ TEXT_LIMIT = 64 << 20
 """Largest JSON or text file that is read, in bytes."""
 
 
+def shown(name: str) -> str:
+    """A name that can be printed: what is odd in it is escaped."""
+    return name if name.isascii() and name.isprintable() else ascii(name)[1:-1]
+
+
 @dataclass(frozen=True)
 class Subject:
     """A regular file under judgement."""
@@ -24,7 +29,8 @@ class Subject:
     """All names in the bundle."""
 
     def finding(self, rule: str, reason: str, remedy: str, offset: int | None = None) -> Finding:
-        return Finding(rule=rule, path=self.name, offset=offset, reason=reason, remedy=remedy)
+        """A finding on this file; its name is escaped, as it may steer the terminal that shows it."""
+        return Finding(rule=rule, path=shown(self.name), offset=offset, reason=reason, remedy=remedy)
 
     def read(self, size: int, offset: int = 0) -> bytes:
         """Up to `size` bytes from `offset`; does not follow a link that appeared after the walk."""

@@ -110,10 +110,9 @@ def _part(subject: Subject, part: str, value: Any, types: frozenset[str]) -> Ite
                 yield subject.finding("tokenizer.rewrite", f"{path}: replaces text by {child[:40]!r}", _REMEDY)
         elif key in {"String", "Regex"} and isinstance(child, str) and len(child) > PATTERN:
             yield subject.finding("tokenizer.pattern", f"{path}: has {len(child)} characters", _REMEDY)
-        if isinstance(child, dict) and child.get("type") == "Replace":
-            yield from _replaces(subject, path, child)
-    if value.get("type") == "Replace":
-        yield from _replaces(subject, part, value)
+        for rule in child if isinstance(child, list) else [child]:
+            if isinstance(rule, dict) and rule.get("type") == "Replace":
+                yield from _replaces(subject, path, rule)
 
 
 def _replaces(subject: Subject, path: str, rule: Mapping[str, Any]) -> Iterator[Finding]:

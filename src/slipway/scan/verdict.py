@@ -24,7 +24,7 @@ from slipway.scan import (
     template,
     text,
 )
-from slipway.scan.subject import Checker, Subject
+from slipway.scan.subject import Checker, Subject, shown
 
 CHECKERS: Mapping[str, tuple[Checker, ...]] = {
     "json": (containers.check, json.check),
@@ -78,7 +78,7 @@ def _judge_manifest(root: Path, regular: Mapping[str, int], digest: str) -> list
     return [
         Finding(
             rule="bundle.manifest",
-            path=files.shown(n),
+            path=shown(n),
             offset=None,
             reason="is not what the manifest lists",
             remedy=remedy,

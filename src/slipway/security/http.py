@@ -1,6 +1,7 @@
 """Requests to a server as strangers make them: without login, under another name, from another site."""
 
 import base64
+import http.client
 import ipaddress
 import json
 import socket
@@ -68,6 +69,8 @@ def ask(server: Server, path: str, *, body: object = None, login: bool = True, *
             return Reply(response.status, response.read(1 << 20).decode("utf-8", errors="replace"))
     except urllib.error.HTTPError as error:
         return Reply(error.code, error.read(1 << 20).decode("utf-8", errors="replace"))
+    except http.client.HTTPException as error:
+        raise OSError(f"what answers speaks no HTTP ({type(error).__name__})") from None
 
 
 def each(server: Server, checks: dict[str, Callable[[Server], Answer]]) -> Iterator[Answer]:

@@ -109,7 +109,10 @@ def _versions() -> Answer:
 
 
 def _pip() -> Answer:
-    found = importlib.metadata.version("pip")
+    try:
+        found = importlib.metadata.version("pip")
+    except importlib.metadata.PackageNotFoundError:
+        return Answer("ok", "pip", "not installed here")
     if tuple(map(int, re.findall(r"\d+", found)[:2])) < (23, 3):
         return Answer("note", "pip", f"{found} has CVE-2023-5752 (installs from Mercurial); `pip install -U pip`")
     return Answer("ok", "pip", found)
@@ -119,7 +122,9 @@ def _keys(root: Path) -> Answer:
     named = os.environ.get("SLIPWAY_KEY", "")
     folder = root / ".slipway" / "keys"
     private = [path for path in sorted(folder.glob("*")) if path.suffix != ".pub" and path.is_file()]
-    if named and (root / named).is_file():
+    if named and not named.startswith("pkcs11:"):
+        if not (root / named).is_file():
+            return Answer("not run", "keys", f"SLIPWAY_KEY names {named}, and there is no such file")
         private.append(root / named)
     open_ = [f"{path} ({_mode(path):o})" for path in private if _mode(path) & 0o077]
     if folder.is_dir() and _mode(folder) & 0o077:

@@ -140,6 +140,7 @@ def test_the_digest_of_a_record_is_that_of_the_wheel_wherever_it_is_installed():
     assert record_digest(RECORD) == combined(dict.fromkeys(names, empty))
     assert record_digest(ADDED + RECORD) == record_digest(RECORD)
     assert record_digest(RECORD.replace("47DEQ", "57DEQ", 1)) != record_digest(RECORD)
+    assert record_digest(RECORD + "\n\n") == record_digest(RECORD)
     assert record_digest(ADDED) is None
 
 

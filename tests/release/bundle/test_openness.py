@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -238,7 +239,12 @@ def test_a_library_without_an_open_licence_closes_the_set(project, default_value
     _, by_name = judged(project, default_values)
     assert by_name["Supporting libraries and tools"].status == "included"
     assert by_name["Supporting libraries and tools"].note == "1 package with version, licence and digest"
+    loose = [replace(good[0], record_sha256=None, archive_sha256=None)]
+    monkeypatch.setattr(openness_found, "runtime", lambda _: loose)
+    found = judged(project, default_values)[1]["Supporting libraries and tools"]
+    assert (found.status, found.note) == ("missing", "bom.cdx.json does not pin transformers by digest")
     monkeypatch.setattr(openness_found, "runtime", lambda _: [])
     report, by_name = judged(project, default_values)
     assert by_name["Model architecture"].status == "missing"
+    assert by_name["Supporting libraries and tools"].status == "missing"
     assert report.mof_class == "none"

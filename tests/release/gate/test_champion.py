@@ -7,6 +7,7 @@ import pytest
 from slipway import items
 from slipway.errors import Refusal
 from slipway.files import write_atomic
+from slipway.release import tombstone
 from slipway.release.bundle import manifest
 from slipway.release.gate import champion
 from tests import release_project
@@ -40,6 +41,16 @@ def test_it_is_the_release_that_the_channel_names(site):
     release_project.bundle(site.root, seed=1)
     site.release()
     assert read(site).release == "tiny v2"
+
+
+def test_a_withdrawal_that_was_interrupted_is_finished_before_the_next_release(site):
+    site.release()
+    cause = tombstone.Yanked(
+        name="tiny", version="v1", manifest_sha256="0" * 64, reason="bad", time="", replaced_by=None
+    )
+    site.store.create(tombstone.key_of("releases/tiny/v1"), tombstone.write(cause, site.signer))
+    with pytest.raises(Refusal, match=r"channel stable names it all the same.*slipway yank tiny@v1"):
+        read(site)
 
 
 def test_a_release_without_an_item_table_says_so(site):

@@ -11,18 +11,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from slipway.errors import UserError
+from slipway.errors import Refusal, UserError
 
 if TYPE_CHECKING:
     from slipway.adapters.store.connection import Connection
 
 BLOCK = 256 << 10
 """Bytes handed to the socket at once; urllib3 alone asks for 16 KiB, which costs more calls than copying."""
+SMALL = 64 << 20
+"""Bytes of the largest object that is read whole into memory; a mirror that sends more means harm."""
 ATTEMPTS = 6
 """Times that a broken download is taken up again without a byte of progress in between."""
 
 Note = Callable[[int], None]
 """Told of bytes as they move; of a negative number when a request begins again."""
+
+
+def check_small(size: int, what: str) -> None:
+    """Refuse an object that is too large for memory where a signature, pointer or manifest should be."""
+    if size > SMALL:
+        raise Refusal(f"{what}: {size:,} bytes, but what belongs there has {SMALL:,} at most; it was not read")
 
 
 class Slice:
@@ -98,6 +106,11 @@ class Stream:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+    def whole(self) -> bytes:
+        """All of a small object; raises Refusal for a larger one before a byte of it is read."""
+        check_small(self._length, f"s3://{self._where['Bucket']}/{self._where['Key']}")
+        return self.read()
 
     def close(self) -> None:
         """Give the connection back."""

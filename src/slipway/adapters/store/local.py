@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from slipway.adapters.store.body import check_small
 from slipway.errors import Refusal, UserError
 from slipway.files import sha256_bytes
 
@@ -80,8 +81,10 @@ class LocalStore:
         raise Refusal(f"{error.filename}: cannot be listed ({error.strerror}), so what lies there was not checked")
 
     def read(self, key: str) -> tuple[bytes, str]:
-        """Content and tag of a small object; raises FileNotFoundError."""
-        data = self._path(key).read_bytes()
+        """Content and tag of a small object; raises FileNotFoundError, or Refusal if it is none."""
+        path = self._path(key)
+        check_small(path.stat().st_size, str(path))
+        data = path.read_bytes()
         return data, sha256_bytes(data)
 
     def open(self, key: str) -> BinaryIO:

@@ -84,9 +84,9 @@ class S3Store:
             page["ContinuationToken"] = answer["NextContinuationToken"]
 
     def read(self, key: str) -> tuple[bytes, str]:
-        """Content and tag of a small object; raises FileNotFoundError."""
+        """Content and tag of a small object; raises FileNotFoundError, or Refusal if it is none."""
         with Stream(self._connection, self._where(key)) as stream:
-            return stream.read(), stream.tag
+            return stream.whole(), stream.tag
 
     def open(self, key: str) -> BinaryIO:
         """A stream over an object of any size, taken up again when the network fails; raises FileNotFoundError."""
@@ -135,7 +135,8 @@ class S3Store:
         """Whether an object holds this very content, at most one part of it."""
         mine = content if isinstance(content, bytes) else content.read_bytes()
         try:
-            return self.read(key)[0] == mine
+            with self.open(key) as stream:
+                return stream.read() == mine
         except FileNotFoundError:
             return False
 

@@ -58,10 +58,14 @@ def code(material: Material) -> dict[str, Found]:
     run = running(material)
     listed = packages(material)
     closed = [one.name for one in listed if not (one.approved or is_open(one.licence))]
+    loose = [one.name for one in listed if not (one.record_sha256 or one.archive_sha256)]
     libraries = Found(
         where=("bom.cdx.json",),
         licences=(),
         note=f"{many(len(listed), 'package')} with version, licence and digest",
+        missing=f"bom.cdx.json does not pin {', '.join(loose) or 'any package'} by digest"
+        if loose or not listed
+        else "",
         closed=f"no licence known to be open is stated by {', '.join(closed)}" if closed else "",
     )
     return {

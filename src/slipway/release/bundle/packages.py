@@ -93,7 +93,7 @@ def record_digest(record: str) -> str | None:
     compiled files, who installed it and from where. None if the RECORD lists no digest.
     """
     lines = []
-    for row in csv.reader(record.splitlines()):
+    for row in filter(None, csv.reader(record.splitlines())):  # a blank line is a row without fields
         path, stated = row[0], row[1] if len(row) > 1 else ""
         name = path.rpartition("/")[2]
         if not stated.startswith("sha256=") or path.startswith(("..", "/")) or path.endswith(".pyc"):

@@ -19,6 +19,7 @@ from slipway import items
 from slipway.errors import Refusal
 from slipway.files import sha256_bytes
 from slipway.records import EvaluateReport, StageRecord
+from slipway.release import tombstone
 from slipway.release.bundle import manifest
 from slipway.release.pointer import read_pointer, release_prefix
 from slipway.release.reader import Reader
@@ -53,7 +54,7 @@ def read(store: Reader, name: str, channel: str, public: bytes) -> Champion | No
     A release of a Slipway that published no item table comes back without one, and says so in `unfit`.
 
     Raises:
-        Refusal: if pointer, signature or a digest does not hold, or a signed file is gone.
+        Refusal: if pointer, signature or a digest does not hold, a signed file is gone, or the release was withdrawn.
     """
     try:
         pointer = read_pointer(store, name, channel, public)
@@ -62,6 +63,11 @@ def read(store: Reader, name: str, channel: str, public: bytes) -> Champion | No
     if pointer.version is None:
         return None  # all that was released was withdrawn
     prefix = release_prefix(name, pointer.version)
+    if tombstone.exists(store, prefix):
+        raise Refusal(
+            f"{store.url}/{prefix}: withdrawn, and channel {channel} names it all the same: the withdrawal was "
+            f"interrupted. Finish it with `slipway yank {name}@{pointer.version} --reason TEXT`, then ask again"
+        )
     try:
         signed = signed_files(store, prefix, public)
     except FileNotFoundError:
