@@ -202,8 +202,8 @@ def test_pieces_are_taken_up_after_a_break(big, tmp_path):
     assert not (tmp_path / "work" / "tree" / "a").exists()
     counted = Pieces(store)
     tally = get(counted, tmp_path / "work", wanted, workers=2)
-    assert tally.taken_up == 6000
-    assert counted.read_bytes == 9_500 + 1_001 - 6000
+    assert tally.taken_up in {5000, 6000}, "the piece of the other worker may have been on its way"
+    assert counted.read_bytes == 9_500 + 1_001 - tally.taken_up
     assert sorted(p.name for p in (tmp_path / "work" / "tree").rglob("*") if p.is_file()) == ["a", "b", "c", "e"]
     assert not list((tmp_path / "work" / "parts").iterdir())
 

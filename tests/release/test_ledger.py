@@ -151,7 +151,12 @@ def test_the_statement_is_sent_before_the_page_that_is_made_from_it(counted, mon
     """Else a page could be there that no later attempt can make again."""
     claim, sent = counted.seal(), []
     create = counted.store.create
-    monkeypatch.setattr(type(counted.store), "create", lambda _, key, path: (sent.append(key), create(key, path))[1])
+
+    def noted(_, key, content, **known):
+        sent.append(key)
+        create(key, content, **known)
+
+    monkeypatch.setattr(type(counted.store), "create", noted)
     counted.send(claim)
     names = [key.removeprefix(f"{PREFIX}/") for key in sent]
     assert names[-5:] == ["statement.json", "LEDGER.md", "GATE.html", "model.sig", "manifest.json"]
