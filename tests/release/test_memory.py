@@ -178,3 +178,13 @@ def test_a_copy_of_the_log_shows_what_the_store_hides(two, tmp_path):
     assert memory.ask(mirror, "tiny", None, two.public, channel="stable", log=log).log == log
     with pytest.raises(Refusal, match="0 key events, but 1 were seen before"):
         ask(mirror, two.public)
+
+
+def test_a_version_is_not_used_where_a_channel_that_was_seen_is_hidden(two):
+    follow(two)
+    (two.store.root / "channels" / "tiny" / "stable.json").write_bytes(b"{}")
+    with pytest.raises(Refusal, match=r"channel stable of tiny was seen before.*may say that v1 was withdrawn"):
+        memory.check_version(two.store, "tiny", "v1", two.public)
+    (two.store.root / "channels" / "tiny" / "stable.json").unlink()
+    with pytest.raises(Refusal, match="channel stable of tiny was seen before"):
+        memory.check_version(two.store, "tiny", "v1", two.public)

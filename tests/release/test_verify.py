@@ -191,3 +191,11 @@ def test_what_is_listed_and_not_there_is_a_refusal(site, name):
 
     with pytest.raises(Refusal, match=f"{name}: listed, but not there when it was read"):
         verify.verify(Hiding(site.store.root), "releases/tiny/v1", site.public)
+
+
+def test_a_name_cannot_write_lines_into_a_terminal(site):
+    site.release()
+    (place(site) / "x\n\x1b[2Jtiny v9 (release 9): verified").write_bytes(b"")
+    with pytest.raises(Refusal, match="a name with control characters") as refused:
+        verify.verify(site.store, PREFIX, site.public)
+    assert str(refused.value).isprintable()

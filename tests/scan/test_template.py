@@ -1,6 +1,8 @@
 """Chat templates: the ways that known families take pass; what breaks out, exhausts, hides or rewrites is refused."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -180,6 +182,20 @@ def test_what_a_conversation_brings_out_is_found(bare, name):
 @pytest.mark.parametrize("rule", REFUSED)
 def test_each_rule_has_its_case(bare, rule):
     assert rule in rules(bare, REFUSED[rule])
+
+
+@pytest.mark.parametrize("parts", ["'__cla' + 'ss__'", "'__cla' ~ 'ss__'", "'\\x5f\\x5fcla' ~ 'ss\\x5f\\x5f'"])
+def test_the_name_of_an_attribute_cannot_be_put_together_in_a_variable(bare, parts):
+    assert "template.name" in rules(bare, f"{{% set x = {parts} %}}{{{{ messages[x] }}}}{EACH}")
+
+
+def test_the_time_of_one_template_leaves_time_for_the_next():
+    judged = (
+        "import resource; from slipway.scan.rendering import _limited; "
+        f"before = resource.getrlimit(resource.RLIMIT_CPU)[1]; assert _limited({EACH!r}) == []; "
+        "soft, hard = resource.getrlimit(resource.RLIMIT_CPU); assert soft < 60 and hard == before, (soft, hard, before)"
+    )
+    subprocess.run([sys.executable, "-c", judged], check=True)
 
 
 def test_a_loop_without_end_is_ended(bare):

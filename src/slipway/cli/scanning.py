@@ -29,7 +29,7 @@ def scan(arguments: argparse.Namespace) -> int:
     from slipway.scan.isolation import Task, judge
 
     for path in map(Path, arguments.paths):
-        if not path.exists() and not path.is_symlink():
+        if not _is_there(path):
             raise UserError(f"{path}: nothing is there to scan; give a bundle or a file")
     limit = _limit()
     reports = judge([Task(Path(path), limit) for path in arguments.paths], _tell())
@@ -43,6 +43,17 @@ def scan(arguments: argparse.Namespace) -> int:
         document = {"format": "slipway-scan-1", "passed": passed, "paths": listed}
         write_atomic(Path(arguments.json), json.dumps(document, indent=2) + "\n")
     return 0 if passed else 1
+
+
+def _is_there(path: Path) -> bool:
+    """Whether something may be at a path; what cannot be looked at is judged, and refused with the reason."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _limit() -> int:

@@ -150,6 +150,7 @@ def plan(store: Reader, prefix: str, public: bytes, log: Sequence[bytes] = ()) -
     """
     uri = f"{store.url}/{prefix}"
     present = {key.removeprefix(f"{prefix}/"): size for key, size in store.list(prefix).items()}
+    verify.check_names(uri, present)
     if not present:
         raise UserError(f"{uri}: no such release; `slipway releases` lists those that there are")
     if tombstone.NAME in present:
@@ -186,7 +187,7 @@ def _here(store: Reader, target: Path, name: str, public: bytes, *, beside: Iter
     """sha256 -> files that were signed with it, at `target` (which must be ours to replace) and in `beside`."""
     found = landing.held(target, name, _signed(target, store, public))
     for other in beside:
-        with contextlib.suppress(Refusal):  # what lies there is no release, so it offers nothing
+        with contextlib.suppress(Refusal, PermissionError):  # what lies there is no release of ours, and offers nothing
             held = landing.held(other, name, _signed(other, store, public)) if other != target else {}
             found = {digest: [*found.get(digest, ()), *held.get(digest, ())] for digest in {*found, *held}}
     return found

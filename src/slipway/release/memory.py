@@ -18,6 +18,12 @@ from slipway.release.pointer import Pointer, channels, pointer_key, read_pointer
 from slipway.release.reader import Reader
 
 
+_WAY_OUT = (
+    "If that is right (two stores under one key, or the publisher began anew), remove its entry in {}, or set "
+    "SLIPWAY_STATE to another folder for one of them"
+)
+
+
 class Asked(NamedTuple):
     """What was asked of a store before one of its releases is used; a mirror may answer otherwise the next time."""
 
@@ -62,8 +68,7 @@ def follow_log(store: Reader, public: bytes, log: Sequence[bytes] = ()) -> tuple
         raise Refusal(
             f"{store.url}/{keyring.FOLDER}: {len(found.events)} key events, but {len(known.events)} were seen before, "
             "and these are not the first of them; someone hides that a key was retired or revoked. Nothing was used. "
-            "If it is right (two stores under one key), set SLIPWAY_STATE to another folder for one of them; the "
-            f"memory is {place()}"
+            f"{_WAY_OUT.format(place())}"
         )
     if len(found.events) > len(known.events):
         with changed() as book:
@@ -108,10 +113,7 @@ def check(book: Book, pointer: Pointer, url: str, public: bytes) -> None:
     if known is None or pointer.serial > known.serial:
         return
     what = f"{url}: channel {pointer.channel} of {pointer.name}"
-    out = (
-        f"If that is right (two stores under one key, or the publisher began anew), remove its entry in {place()}, or "
-        "set SLIPWAY_STATE to another folder for one of them"
-    )
+    out = _WAY_OUT.format(place())
     if pointer.serial < known.serial:
         raise Refusal(
             f"{what} is at change {pointer.serial} ({pointer.version}), but change {known.serial} ({known.version}) "
@@ -131,10 +133,16 @@ def check_version(store: Reader, name: str, version: str, public: bytes, log: Se
     Returns: the pointers of the name that were asked, for `note`; one that does not hold is not asked.
 
     Raises:
-        Refusal: if a channel lists it or is older than what was seen, or its tombstone was seen before.
+        Refusal: if a channel lists it, is older than what was seen or is hidden, or its tombstone was seen before.
     """
     asked = [pointer for channel in channels(store, name) if (pointer := _holding(store, name, channel, public, log))]
     book, told = load(), tombstone.exists(store, release_prefix(name, version))
+    seen = {key.rpartition("/")[2] for key in book.channels if key.startswith(f"{sha256_bytes(public)}/{name}/")}
+    if hidden := sorted(seen - {pointer.channel for pointer in asked}):
+        raise Refusal(
+            f"{store.url}: channel {', '.join(hidden)} of {name} was seen before, but is missing here or does not hold; "
+            f"it may say that {version} was withdrawn. Nothing was used. {_WAY_OUT.format(place())}"
+        )
     for pointer in asked:
         check(book, pointer, store.url, public)
         if version in pointer.withdrawn and not told:

@@ -8,7 +8,7 @@ The key may be one of before or after a rotation: the key log leads from it to t
 import contextlib
 import shutil
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,6 +97,7 @@ def verify(
     base = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
     uri = f"{store.url}/{base}".rstrip("/")
     present = {key.removeprefix(base): size for key, size in store.list(prefix).items()}
+    check_names(uri, present)
     for name in BESIDE:
         if name not in present:
             raise Refusal(f"{uri}/{name}: missing; this is no complete release")
@@ -128,6 +129,13 @@ def verify(
         key_events=len(ring.events),
         **statement.summary(content),
     )
+
+
+def check_names(uri: str, names: Iterable[str]) -> None:
+    """Refuse names that would write something else into a terminal, such as the lines of a release that verified."""
+    for name in names:
+        if not name.isprintable():
+            raise Refusal(f"{uri}: holds {ascii(name)}, a name with control characters; do not use it")
 
 
 def _present(store: Reader, key: str) -> bytes:

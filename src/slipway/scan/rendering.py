@@ -217,7 +217,10 @@ def _limited(source: str) -> list[tuple[str, str]]:
     from jinja2.sandbox import SecurityError
 
     used = int(time.process_time()) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (used + SECONDS, used + SECONDS + 1))
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    bound = used + SECONDS if hard == resource.RLIM_INFINITY else min(used + SECONDS, hard)
+    # The hard limit stays: it cannot be raised again for the next template.
+    resource.setrlimit(resource.RLIMIT_CPU, (bound, hard))
     try:
         return judge(source)
     except MemoryError:

@@ -46,6 +46,7 @@ PLAIN = (
 )  # fmt: skip
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _BRACKETS = re.compile(r"<[^<>]{0,60}>|\[[^\[\]]{0,60}\]|\{[^{}]{0,60}\}|(?<!\w)/\w{1,20}")
+_DUNDER = re.compile(r"__\w*|\w*__")
 _CONSTANTS = {"True", "False", "None", "true", "false", "null"}
 
 
@@ -111,6 +112,9 @@ def check(tree: nodes.Template) -> Iterator[Fault]:
             yield from _filter(node)
         elif isinstance(node, nodes.Macro):
             yield from _name(node.name, node.lineno)
+        elif isinstance(node, nodes.Const) and isinstance(node.value, str) and _DUNDER.fullmatch(node.value):
+            # Half of such a name in a variable, and the other half in another: together they reach for an attribute.
+            yield Fault("template.name", f"holds {node.value[:60]!r}, a part of the name of an attribute", node.lineno)
         elif isinstance(node, nodes.Mul | nodes.Mod):
             yield from _arithmetic(node)
     if (deepest := _loops(tree)) > LOOPS:

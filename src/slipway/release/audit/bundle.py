@@ -24,14 +24,19 @@ def read_bom(data: bytes, what: str) -> dict[str, Any]:
 
 
 def of_bundle(bundle: Path, advisories: Path, today: date, max_age_days: int) -> AuditReport:
-    """`examine` the bill of materials in a bundle; without one that can be read, the audit is not run."""
+    """`examine` the bill of materials in a bundle; without one that can be read, the audit is not run.
+
+    The report is published with the release, so it names files of the project from there, not from the machine's root.
+    """
+    what = f"{bundle.name}/{BOM}"
     try:
-        bom = read_bom((bundle / BOM).read_bytes(), str(bundle / BOM))
+        bom = read_bom((bundle / BOM).read_bytes(), what)
     except OSError as error:
-        return _not_run(f"{bundle / BOM}: {error.strerror}; build the bundle again", today, max_age_days)
+        return _not_run(f"{what}: {error.strerror}; build the bundle again", today, max_age_days)
     except UserError as error:
         return _not_run(str(error), today, max_age_days)
-    return examine(bom, advisories, today, max_age_days)
+    report = examine(bom, advisories, today, max_age_days)
+    return report.model_copy(update={"reason": report.reason.replace(f"{bundle.parent}/", "")})
 
 
 def _not_run(reason: str, today: date, max_age_days: int) -> AuditReport:

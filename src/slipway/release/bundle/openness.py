@@ -91,7 +91,8 @@ def _fit(kind: str, found: Found) -> str:
     other = sorted({one for one in found.licences if one in (APPROVED | DATA | ANY) - mine})
     if not other or kind == "document":
         return ""
-    return f"{', '.join(other)} is an open licence, but not one made for {kind}"
+    told = "is an open licence, but not one" if len(other) == 1 else "are open licences, but not"
+    return f"{', '.join(other)} {told} made for {kind}"
 
 
 def _class(components: Collection[OpennessComponent]) -> Class:
