@@ -105,13 +105,8 @@ def judge(context: "Context") -> GateVerdict:
     today = datetime.now(UTC).date()
     registered = _registered(context, held)
     settings = context.recipe.release.audit
-    audited = audit.of_bundle(context.bundle, _told(context.root / settings.advisories), today, settings.max_age_days)
+    audited = audit.of_bundle(context.bundle, context.root / settings.advisories, today, settings.max_age_days)
     return gate.judge(context.recipe, context.root, scanned, held, today=today, registered=registered, audit=audited)
-
-
-def _told(path: Path) -> Path:
-    """As it is told to strangers: what is signed names no folder of this machine where it can name the project's."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def keep(context: "Context", verdict: GateVerdict) -> list[str]:

@@ -1,6 +1,7 @@
 """MLflow on sqlite: one run per build, metrics in batches, one model version per bundle."""
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ import time
 import pytest
 
 from slipway.adapters import tracking
+from slipway.adapters.tracking import runs
 from slipway.adapters.tracking.client import client
 from slipway.files import sha256_file
 from slipway.records import project_ledger
@@ -173,6 +175,9 @@ def test_the_run_of_a_killed_build_is_closed(project):
     mine = tracking.start_build_run(project, "tiny", {"seed": 1})
     assert client(project).get_run(orphan).info.status == "KILLED"
     assert client(project).get_run(mine).info.status == "RUNNING"
+    client(project).set_tag(mine, runs.OWNER, f"{socket.gethostname()} by hand")
+    tracking.start_build_run(project, "tiny", {"seed": 1})
+    assert client(project).get_run(mine).info.status == "RUNNING", "whose run it is cannot be told"
 
 
 def test_a_bundle_is_one_version(project, run_id):

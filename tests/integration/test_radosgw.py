@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from slipway.adapters.store import LocalStore
 from slipway.errors import Refusal
 from slipway.files import sha256_bytes
-from slipway.release import publish, verify
+from slipway.release import fetch, publish, verify
 from slipway.release.bundle import manifest
 from slipway.release.claim import claim_version, claims
 from tests import release_project, s3_servers
@@ -62,8 +62,8 @@ def test_a_release_arrives_verifies_and_is_found(site):
     claim = site.release()
     found = verify.verify_channel(site.store, "tiny", "stable", site.public)
     assert (found.release.version, found.release.sequence) == (claim.version, 1)
-    copy = verify.fetch(site.store, "releases/tiny/v1", site.root / "copy", site.public)
-    assert verify.verify(LocalStore(copy), "", site.public).bytes == found.bytes
+    fetch.fetch(site.store, "tiny", "v1", site.root / "copy", site.public, channel="stable")
+    assert verify.verify(LocalStore(site.root / "copy"), "", site.public).bytes == found.bytes
 
 
 def test_unchanged_weights_are_copied_from_any_earlier_release(site):

@@ -13,7 +13,7 @@ import pytest
 
 from slipway.adapters.store import LocalStore, S3Store
 from slipway.errors import Refusal, UserError
-from slipway.release import download, fetch, verify, yank
+from slipway.release import download, fetch, signature, verify, yank
 from tests import release_project
 
 
@@ -356,3 +356,21 @@ def test_what_lay_there_comes_back_after_a_kill_between_the_two_moves(two, tmp_p
 
 def failing(_):
     raise RuntimeError("no network")
+
+
+def test_a_signed_name_outside_of_the_release_is_refused(two, tmp_path):
+    """Only the publisher could sign it; but a file system is not what his key is trusted with."""
+    place = two.store.root / "releases" / "tiny" / "v2"
+    signed = verify.signed_files(two.store, "releases/tiny/v2", two.public)
+    statement = signature._statement("v2", signed | {"../evil.py": "00" * 32})
+    (place / "model.sig").write_bytes(signature._bundle(statement, two.signer))
+
+    class Flat(LocalStore):
+        """As S3 lists it, which knows no folders."""
+
+        def list(self, prefix=""):
+            return super().list(prefix) | ({f"{prefix}/../evil.py": 1} if prefix.endswith("v2") else {})
+
+    with pytest.raises(Refusal, match=r"its signature names '../evil.py', which is not inside the release"):
+        bring(two, tmp_path / "tiny", store=Flat(two.store.root))
+    assert not (tmp_path / "evil.py").exists()

@@ -12,7 +12,7 @@ import pytest
 from slipway.adapters.store import LocalStore
 from slipway.errors import Refusal
 from slipway.records import GateVerdict
-from slipway.release import envelope, gate_page, signature, statement, verify
+from slipway.release import envelope, fetch, gate_page, signature, statement, verify
 from slipway.release.approval import Approvals, Approver
 from slipway.release.bundle import manifest
 from slipway.release.gate_page import Signed
@@ -116,7 +116,8 @@ def test_it_lies_beside_the_report_signed_and_not_in_the_manifest(site, tmp_path
     command = [sys.executable, "-m", "model_signing", "verify", "key", str(place(site))]
     command += ["--signature", str(place(site) / "model.sig"), "--public_key", str(public)]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
-    fetched = verify.fetch(site.store, PREFIX, tmp_path / "fetched", site.public)
+    fetched = tmp_path / "fetched"
+    fetch.fetch(site.store, "tiny", "v1", fetched, site.public, channel="stable")
     report = scan(fetched, 1 << 30, manifest.digest(fetched))
     assert report.passed, report.findings
 

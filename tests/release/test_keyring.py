@@ -394,3 +394,15 @@ def test_a_pointer_that_does_not_hold_stops_a_rotation_before_anything_is_writte
     with pytest.raises(Refusal, match=r"stable\.json: not a signed envelope"):
         line.rotate()
     assert line.store.list("keys") == {}
+
+
+def test_who_has_another_key_and_no_log_is_told_to_get_it(line, tmp_path):
+    line.rotate()
+    copy = LocalStore(tmp_path / "copy")
+    shutil.copytree(line.store.root / V1, copy.root)
+    with pytest.raises(
+        Refusal, match=r"does not fit the public key given: it names key .*give the key log too: --keys"
+    ):
+        verify.verify(copy, "", line.publics[-1])
+    log = keyring.read(line.store, line.publics[-1]).log
+    assert verify.verify(copy, "", line.publics[-1], log=log).key_events == 1

@@ -9,7 +9,7 @@ import pytest
 from slipway.adapters.store import LocalStore
 from slipway.errors import Refusal
 from slipway.records import project_ledger
-from slipway.release import ledger, signature, statement, verify
+from slipway.release import fetch, ledger, signature, statement, verify
 from slipway.release.bundle import manifest
 from slipway.scan.verdict import scan
 from slipway.settings import Price
@@ -77,7 +77,8 @@ def test_it_lies_beside_the_card_signed_and_not_in_the_manifest(counted, tmp_pat
     command = [sys.executable, "-m", "model_signing", "verify", "key", str(place(counted))]
     command += ["--signature", str(place(counted) / "model.sig"), "--public_key", str(public)]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
-    fetched = verify.fetch(counted.store, PREFIX, tmp_path / "fetched", counted.public)
+    fetched = tmp_path / "fetched"
+    fetch.fetch(counted.store, "tiny", "v1", fetched, counted.public, channel="stable")
     assert verify.verify(LocalStore(fetched), "", counted.public).files == len(held)
     report = scan(fetched, 1 << 30, manifest.digest(fetched))
     assert report.passed, report.findings

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.scan import isolation, verdict
+from slipway.scan import files, isolation, verdict
 from slipway.scan.isolation import Task, judge
 from tests.scan.corpus import seal
 
@@ -37,6 +37,34 @@ def test_reports_come_in_the_order_of_the_paths(bare, tmp_path):
     reports = judge([Task(path, LIMIT) for path in paths], lambda *what: told.append(what))
     assert [report.passed for report in reports] == [True, False, True, False, True]
     assert [done for done, _, _ in told] == [1, 2, 3, 4, 5]
+
+
+def test_it_is_told_how_far_a_bundle_of_many_files_is(bare):
+    for number in range(300):
+        (bare / f"settings{number}.json").write_text('{"a": 1}')
+    told: list[tuple[int, int, str]] = []
+    report = judge([Task(bare, LIMIT)], lambda *what: told.append(what))[0]
+    assert report.passed
+    assert report.files_scanned > 300
+    assert 0 < len(told) <= report.files_scanned
+    assert sorted(done for done, _, _ in told) == [done for done, _, _ in told]
+    assert {total for _, total, _ in told} == {sum(file.stat().st_size for file in bare.rglob("*") if file.is_file())}
+
+
+def test_what_went_wrong_is_told_in_one_line(bare, monkeypatch):
+    def fails(*_, **__):
+        raise ValueError("first\nsecond")
+
+    monkeypatch.setattr(verdict, "scan", fails)
+    (finding,) = judge([Task(bare, LIMIT)])[0].findings
+    assert "ValueError: first second" in finding.reason
+
+
+def test_a_directory_of_too_many_files_is_not_judged(bare, monkeypatch):
+    monkeypatch.setattr(files, "MOST", 3)
+    (finding,) = judge([Task(bare, LIMIT)])[0].findings
+    assert finding.rule == "scan.incomplete"
+    assert "more than 3 files" in finding.reason
 
 
 def test_a_judge_that_does_not_end_is_ended(bare, monkeypatch):

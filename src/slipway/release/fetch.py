@@ -120,12 +120,10 @@ def fetch(
         download = Download(store, work, begin(sum(file.bytes for file in wanted)))
         tally = download.run(wanted, here, own=target)
         (download.tree / signature.NAME).write_bytes(sealed)
-        verified = verify.verify(Placed(store, prefix, download.tree), prefix, public, log=asked.log)
+        verified = _proved(store, prefix, download.tree, public, log=asked.log)
         found = verified.release
-        if release_prefix(found.name, found.version) != prefix or (named and named.sequence != found.sequence):
+        if named and named.sequence != found.sequence:
             raise _another(store, prefix)
-        if tombstone.exists(store, prefix):  # a large release takes its time
-            raise _withdrawn(store, prefix, public)
         state = landing.land(download.tree, target, work)
     memory.note(store, public, *asked.pointers)
     return Fetched(
@@ -139,6 +137,16 @@ def fetch(
         seconds=round(time.monotonic() - began, 2),
         signed_by=verified.signed_by,
     )
+
+
+def _proved(store: Reader, prefix: str, tree: Path, public: bytes, *, log: Sequence[bytes]) -> verify.Verified:
+    """That what was fetched into `tree` is the release at `prefix`, every byte, and was not withdrawn meanwhile."""
+    verified = verify.verify(Placed(store, prefix, tree), prefix, public, log=log)
+    if release_prefix(verified.release.name, verified.release.version) != prefix:
+        raise _another(store, prefix)
+    if tombstone.exists(store, prefix):  # a large release takes its time
+        raise _withdrawn(store, prefix, public)
+    return verified
 
 
 def plan(store: Reader, prefix: str, public: bytes, log: Sequence[bytes] = ()) -> tuple[list[Wanted], bytes]:

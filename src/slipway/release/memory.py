@@ -17,7 +17,6 @@ from slipway.release.book import Book, Seen, SeenLog, changed, load, place
 from slipway.release.pointer import Pointer, channels, pointer_key, read_pointer, release_prefix
 from slipway.release.reader import Reader
 
-
 _WAY_OUT = (
     "If that is right (two stores under one key, or the publisher began anew), remove its entry in {}, or set "
     "SLIPWAY_STATE to another folder for one of them"
@@ -140,7 +139,7 @@ def check_version(store: Reader, name: str, version: str, public: bytes, log: Se
     seen = {key.rpartition("/")[2] for key in book.channels if key.startswith(f"{sha256_bytes(public)}/{name}/")}
     if hidden := sorted(seen - {pointer.channel for pointer in asked}):
         raise Refusal(
-            f"{store.url}: channel {', '.join(hidden)} of {name} was seen before, but is missing here or does not hold; "
+            f"{store.url}: channel {', '.join(hidden)} of {name} was seen before, but is missing or does not hold; "
             f"it may say that {version} was withdrawn. Nothing was used. {_WAY_OUT.format(place())}"
         )
     for pointer in asked:

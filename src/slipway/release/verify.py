@@ -6,15 +6,13 @@ The key may be one of before or after a rotation: the key log leads from it to t
 """
 
 import contextlib
-import shutil
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
-from pathlib import Path
 
 from slipway.errors import Refusal
-from slipway.files import sha256_bytes, sha256_file
+from slipway.files import sha256_bytes
 from slipway.records import Record
 from slipway.release import hashing, keyring, rendered, signature, statement, tombstone
 from slipway.release.bundle import manifest
@@ -73,7 +71,14 @@ def signed_files(store: Reader, prefix: str, public: bytes, log: Sequence[bytes]
 
 def _signed(ring: keyring.Keyring, data: bytes, what: str) -> tuple[dict[str, str], bytes]:
     """Path -> sha256 as a model signature says, and the key of the ring that made it."""
-    key = ring.pick(signature.signed_by(data, what))
+    hint = signature.signed_by(data, what)
+    key = ring.pick(hint)
+    if sha256_bytes(key) != hint:
+        raise Refusal(
+            f"{what}: the signature does not fit the public key given: it names key {hint[:16]!a}…, but key "
+            f"{sha256_bytes(key)[:16]}… was given; altered, or signed by another. If the publisher changed the key, "
+            "give the key log too: --keys (docs/keys.md)"
+        )
     signed = signature.read(data, key, what)
     ring.permit(key, sha256_bytes(data), what)
     return signed, key
@@ -135,7 +140,7 @@ def check_names(uri: str, names: Iterable[str]) -> None:
     """Refuse names that would write something else into a terminal, such as the lines of a release that verified."""
     for name in names:
         if not name.isprintable():
-            raise Refusal(f"{uri}: holds {ascii(name)}, a name with control characters; do not use it")
+            raise Refusal(f"{uri}: holds {name!a}, a name with control characters; do not use it")
 
 
 def _present(store: Reader, key: str) -> bytes:
@@ -175,25 +180,6 @@ def _withdrawn(store: Reader, key: str, ring: keyring.Keyring) -> Refusal:
             tombstone.read(data, public, what)
             return tombstone.refusal(store, key, public)
     return tombstone.refusal(store, key, ring.keys[-1])
-
-
-def fetch(store: Reader, prefix: str, target: Path, public: bytes) -> Path:
-    """Download the signed files of a release, and no others, into `target`, and return it.
-
-    Raises:
-        Refusal: if the signature does not hold, names a path outside the release, or a file is not as signed.
-    """
-    target = target.resolve()
-    for name, digest in signed_files(store, prefix, public).items():
-        path, key = (target / name).resolve(), f"{prefix}/{name}"
-        if not path.is_relative_to(target):
-            raise Refusal(f"{store.url}/{prefix}: its signature names {name!r}, which is not inside the release")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with store.open(key) as source, path.open("wb") as copy:
-            shutil.copyfileobj(source, copy, 1 << 20)
-        _compare(f"{store.url}/{key}", sha256_file(path), digest)
-    (target / signature.NAME).write_bytes(store.read(f"{prefix}/{signature.NAME}")[0])
-    return target
 
 
 def _compare(what: str, found: str | None, expected: str | None) -> None:

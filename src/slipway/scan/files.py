@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
+from slipway.errors import Refusal
 from slipway.records import Finding
 from slipway.scan.subject import Subject, shown
 
@@ -37,6 +38,8 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("text", re.compile(rf"(LICEN[CS]E|NOTICE|COPYING|COPYRIGHT)([-_][A-Za-z0-9_-]{{1,40}})?|{_PLAIN}\.txt")),
 )
 DIRECTORIES = re.compile(rf"records|additional_chat_templates|{_PICTURES}|{_MODULE}")
+MOST = 10_000
+"""Files and directories of a bundle; a release of 1,000 shards has about 1,050."""
 _DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
 
@@ -91,7 +94,11 @@ def _judge_entry(name: str, state: os.stat_result, limit: int, *, shared: bool) 
 
 
 def entries(root: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Name in the bundle and lstat of everything below `root`, directories included, sorted by name."""
+    """Name in the bundle and lstat of everything below `root`, directories included, sorted by name.
+
+    Raises:
+        Refusal: if there are more than MOST; each would have to be judged.
+    """
     found = []
     waiting = [root]
     while waiting:
@@ -99,6 +106,8 @@ def entries(root: Path) -> Iterator[tuple[str, os.stat_result]]:
             for entry in listing:
                 path = Path(entry.path)
                 found.append((path.relative_to(root).as_posix(), entry.stat(follow_symlinks=False)))
+                if len(found) > MOST:
+                    raise Refusal(f"{root}: holds more than {MOST} files and directories; give the release alone")
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(path)
     yield from sorted(found, key=lambda item: os.fsencode(item[0]))

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from slipway.errors import Refusal
 from slipway.records import Finding, ScanReport
 from slipway.scan import files, verdict
 
@@ -115,9 +116,7 @@ def _serve(selector: selectors.BaseSelector, tell: Tell | None) -> list[tuple[Sc
     for key, _ in selector.select(max(0.0, first - now)):
         child: _Child = key.data
         if data := os.read(key.fd, 1 << 16):
-            child.parts.append(data)
-            if tell:
-                _pass_on(child, tell)
+            _take(child, data, tell)
         else:
             ended.append((key, _report(child, _end(child))))
     late = [key for key in selector.get_map().values() if key.data.deadline < time.monotonic()]
@@ -132,12 +131,15 @@ def _serve(selector: selectors.BaseSelector, tell: Tell | None) -> list[tuple[Sc
     return [(report, key.data) for key, report in ended]
 
 
-def _pass_on(child: _Child, tell: Tell) -> None:
-    lines = b"".join(child.parts).split(b"\n")
-    for line in lines[:-1][-1:]:
-        if line.startswith(b"["):
-            done, total, name = json.loads(line)
-            tell(done, total, name)
+def _take(child: _Child, data: bytes, tell: Tell | None) -> None:
+    """Keep what comes behind the last line end: a line says how far the child is, and only the last one matters."""
+    lines, ended, rest = data.rpartition(b"\n")
+    if ended:
+        last = b"".join([*child.parts, lines]).rpartition(b"\n")[2]
+        child.parts = []
+        if tell and last.startswith(b"["):
+            tell(*json.loads(last))
+    child.parts.append(rest)
 
 
 def _start(number: int, task: Task, seconds: float, memory: int) -> tuple[int, _Child]:
@@ -159,7 +161,7 @@ def _size(path: Path) -> int:
         if path.is_symlink() or not path.is_dir():
             return path.lstat().st_size
         return sum(state.st_size for _, state in files.entries(path))
-    except OSError:
+    except (OSError, Refusal):
         return 0
 
 
@@ -184,7 +186,7 @@ def _child(task: Task, writer: int, patience: float, memory: int) -> NoReturn:
             _write(writer, b"!it needs more memory than it may have")
     except BaseException as error:  # noqa: BLE001  the parent is told, and refuses
         with contextlib.suppress(OSError):
-            _write(writer, f"!{type(error).__name__}: {error}"[:200].encode("utf-8", "replace"))
+            _write(writer, " ".join(f"!{type(error).__name__}: {error}".split())[:200].encode("utf-8", "replace"))
     finally:
         os._exit(code)
 
@@ -227,7 +229,7 @@ def _end(child: _Child) -> int:
 
 
 def _report(child: _Child, status: int) -> ScanReport:
-    said = b"".join(child.parts).split(b"\n")[-1]
+    said = b"".join(child.parts)
     if said.startswith(b"!"):
         return _incomplete(said[1:].decode("utf-8", "replace"))
     try:

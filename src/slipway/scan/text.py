@@ -22,8 +22,8 @@ WORDS = {
     "iban": "the number of a bank account", "ssn": "a social security number",
 }  # fmt: skip
 _INSTALLS = re.compile(
-    r"(?m)^\s*(-e\s+(git\+|https?:)|-[if]\s+https?:|--(index-url|extra-index-url|find-links|trusted-host)\b"
-    r"|[\w.\[\]-]+\s*@\s*(git\+|https?://)|(git|hg|svn)\+(https?|ssh)://).*"
+    r"(?m)^[ \t]*(-e[ \t]+(git\+|https?:)|-[if][ \t]+https?:|--(index-url|extra-index-url|find-links|trusted-host)\b"
+    r"|[\w.\[\]-]++[ \t]*+@[ \t]*+(git\+|https?://)|(git|hg|svn)\+(https?|ssh)://).*"
 )
 WINDOW = 1 << 22
 OVERLAP = 1 << 13

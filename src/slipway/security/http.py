@@ -73,6 +73,34 @@ def ask(server: Server, path: str, *, body: object = None, login: bool = True, *
         raise OSError(f"what answers speaks no HTTP ({type(error).__name__})") from None
 
 
+def opens_socket(server: Server, path: str) -> bool:
+    """Whether a page of another site gets a WebSocket there without login: browsers ask nobody before they open one.
+
+    Raises:
+        OSError: if nobody answers, or neither yes nor no.
+    """
+    parts = urlsplit(server.url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    headers = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Origin": f"http://{STRANGER}",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": base64.b64encode(b"slipway's doctor").decode(),
+    }
+    connection = kind(str(parts.hostname), parts.port, timeout=LIMIT)
+    try:
+        connection.request("GET", f"{parts.path}/{path}", headers=headers)
+        status = connection.getresponse().status
+    except http.client.HTTPException as error:
+        raise OSError(f"what answers speaks no HTTP ({type(error).__name__})") from None
+    finally:
+        connection.close()
+    if status not in (101, 401, 403):
+        raise OSError(f"the request for a socket gave {status}")
+    return status == 101
+
+
 def each(server: Server, checks: dict[str, Callable[[Server], Answer]]) -> Iterator[Answer]:
     """The answers of `checks`; all of them `not run` if the server does not answer, for then nothing is known."""
     try:

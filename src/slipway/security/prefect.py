@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 
 from slipway.doctor import Answer
-from slipway.security.http import Server, ask, bound, each
+from slipway.security.http import Server, ask, bound, each, opens_socket
 
 
 def examine(server: Server) -> Iterator[Answer]:
@@ -13,6 +13,7 @@ def examine(server: Server) -> Iterator[Answer]:
         "address": lambda one: bound(one, _asks_for_login),
         "login": _login,
         "CSRF": _csrf,
+        "sockets": _sockets,
         "telemetry": _telemetry,
     }
     yield from each(server, checks)
@@ -43,6 +44,16 @@ def _csrf(server: Server) -> Answer:
         return Answer("ok", "prefect CSRF", "a POST without token is refused (403)")
     remedy = "start it with PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED=true"
     return Answer("fault", "prefect CSRF", f"a POST without token gives {found}, not 403; {remedy}")
+
+
+def _sockets(server: Server) -> Answer:
+    """The socket that takes events, which can set off automations; the token against other sites does not guard it."""
+    if not opens_socket(server, "events/in"):
+        return Answer("ok", "prefect sockets", "a socket without login is refused")
+    open_ = f"a page of another site may open the socket for events of {server.url}"
+    if server.local and server.login is None:
+        return Answer("note", "prefect sockets", f"{open_}; PREFECT_SERVER_API_AUTH_STRING closes it")
+    return Answer("fault", "prefect sockets", f"{open_}; start it with PREFECT_SERVER_API_AUTH_STRING")
 
 
 def _telemetry(server: Server) -> Answer:

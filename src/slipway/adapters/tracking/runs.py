@@ -49,7 +49,7 @@ def _close_orphans(mlflow: Any, experiment_id: str) -> None:
 
     for run in mlflow.search_runs([experiment_id], filter_string="attributes.status = 'RUNNING'"):
         host, _, pid = run.data.tags.get(OWNER, "").rpartition(" ")
-        if host == socket.gethostname() and not psutil.pid_exists(int(pid)):
+        if host == socket.gethostname() and pid.isdecimal() and not psutil.pid_exists(int(pid)):
             mlflow.set_terminated(run.info.run_id, "KILLED")
 
 
