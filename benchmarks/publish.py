@@ -89,9 +89,9 @@ def ours(folder: Path, name: str, *, check: bool) -> dict[str, float]:
 def whole(folder: Path, name: str) -> dict[str, dict[str, float]]:
     """Publish a release of these shards, and once more."""
     from slipway.adapters.store import LocalStore, S3Store
-    from slipway.release import publish, sealing
     from slipway.release.bundle import manifest
-    from slipway.release.claim import claim_version
+    from slipway.release.publishing import publish, sealing
+    from slipway.release.publishing.claim import claim_version
     from tests import release_project
     from tests.release.conftest import Site
 

@@ -37,8 +37,8 @@ def make(root: Path, megabytes: int, shards: int) -> None:
     import numpy as np
     from safetensors.numpy import save_file
 
-    from slipway.release import keys
     from slipway.release.bundle import manifest
+    from slipway.release.signing import keys
     from tests import release_project
 
     release_project.make(root)
@@ -61,9 +61,11 @@ def make(root: Path, megabytes: int, shards: int) -> None:
 def ours(root: Path, *, values: bool = True) -> None:
     """Scan and seal; the body of a process of its own."""
     from slipway.adapters.store import LocalStore
-    from slipway.release import keys, sealing, statement
+    from slipway.release import statement
     from slipway.release.bundle import manifest
-    from slipway.release.claim import claim_version
+    from slipway.release.publishing import sealing
+    from slipway.release.publishing.claim import claim_version
+    from slipway.release.signing import keys
     from slipway.scan import values as numbers
     from slipway.scan.verdict import scan
 

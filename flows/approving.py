@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from slipway.recipe import load
 from slipway.records import GateVerdict
-from slipway.release import approval, authors, keys
-from slipway.release import pointer as pointers
+from slipway.release.approvals import approval, authors
 from slipway.release.bundle import manifest
+from slipway.release.publishing import pointer as pointers
+from slipway.release.signing import keys
 
 if TYPE_CHECKING:
     from flows.steps import Context

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from slipway.errors import Refusal, UserError
 from slipway.files import write_atomic
 from slipway.records import GateVerdict
-from slipway.release import audit, gate, gate_page, keys
-from slipway.release import pointer as pointers
-from slipway.release.claim import claims
+from slipway.release import audit, gate, gate_page
 from slipway.release.gate import champion as champions
 from slipway.release.gate import explain
+from slipway.release.publishing import pointer as pointers
+from slipway.release.publishing.claim import claims
+from slipway.release.signing import keys
 
 if TYPE_CHECKING:
     from flows.steps import Context

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from slipway.adapters import hub as hubs
 from slipway.errors import Refusal
-from slipway.release import verify as verifying
-from slipway.release.claim import Claim
+from slipway.release.publishing.claim import Claim
+from slipway.release.reading import verify as verifying
 
 if TYPE_CHECKING:
     from flows.steps import Context

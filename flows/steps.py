@@ -17,13 +17,15 @@ from slipway.errors import Refusal
 from slipway.model import kept
 from slipway.recipe import Recipe, load
 from slipway.records import GateVerdict, TrainReport, project_ledger, read_report
-from slipway.release import checkpoints, keyring, keys, ledger, sealing, statement
-from slipway.release import pointer as pointers
-from slipway.release import publish as publishing
-from slipway.release import verify as verifying
+from slipway.release import ledger, statement
 from slipway.release.bundle import manifest
-from slipway.release.claim import Claim, claim_version
 from slipway.release.journal import Journal, release_lock
+from slipway.release.publishing import checkpoints, sealing
+from slipway.release.publishing import pointer as pointers
+from slipway.release.publishing import publish as publishing
+from slipway.release.publishing.claim import Claim, claim_version
+from slipway.release.reading import verify as verifying
+from slipway.release.signing import keyring, keys
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer

@@ -14,15 +14,17 @@ from slipway.errors import Refusal, UserError
 from slipway.files import write_atomic
 from slipway.recipe import Recipe, load
 from slipway.records import AuditReport, Incident, Look, OpenIncident, ScanReport, Watch
-from slipway.release import audit, keys, shelf, tombstone
-from slipway.release import incident as incidents
-from slipway.release import pointer as pointers
-from slipway.release import verify as verifying
-from slipway.release import yank as yanking
-from slipway.release.fallback import Plan, plan
-from slipway.release.fetch import fetch
-from slipway.release.tombstone import SEVERITIES, Severity
-from slipway.release.yank import Cause
+from slipway.release import audit
+from slipway.release.publishing import pointer as pointers
+from slipway.release.reading import verify as verifying
+from slipway.release.reading.fetch import fetch
+from slipway.release.signing import keys
+from slipway.release.withdrawal import incident as incidents
+from slipway.release.withdrawal import shelf, tombstone
+from slipway.release.withdrawal import yank as yanking
+from slipway.release.withdrawal.fallback import Plan, plan
+from slipway.release.withdrawal.tombstone import SEVERITIES, Severity
+from slipway.release.withdrawal.yank import Cause
 
 __all__ = ["SEVERITIES", "Cause", "Night", "Plan", "Severity", "Told", "foresee", "rescan", "withdraw"]
 
@@ -198,7 +200,7 @@ class Told(NamedTuple):
 
 
 def foresee(root: Path, name: str, version: str) -> Plan:
-    """What withdrawing would do; raises as `slipway.release.fallback.plan`."""
+    """What withdrawing would do; raises as `slipway.release.withdrawal.fallback.plan`."""
     recipe, store = load(root / "params.yaml"), open_store(root=root)
     return plan(store, name, version, keys.public_key(root), recipe.release.channel)
 

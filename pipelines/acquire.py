@@ -11,8 +11,8 @@ from slipway.data.sources.held import Held
 from slipway.data.sources.wanted import wants
 from slipway.errors import Refusal
 from slipway.records import AcquireReport, BaseRecord
-from slipway.release.keys import public_key
-from slipway.release.source import Releases
+from slipway.release.reading.source import Releases
+from slipway.release.signing.keys import public_key
 from slipway.scan.verdict import scan_input
 from slipway.settings import Base
 

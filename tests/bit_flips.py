@@ -13,9 +13,13 @@ from pathlib import Path
 
 from slipway.adapters.store import LocalStore
 from slipway.errors import Refusal, Waiting
-from slipway.release import approval, keys, pointer, rotation, sealing, tombstone, verify
+from slipway.release.approvals import approval
 from slipway.release.bundle import manifest
-from slipway.release.envelope import seal
+from slipway.release.publishing import pointer, sealing
+from slipway.release.reading import verify
+from slipway.release.signing import keys, rotation
+from slipway.release.signing.envelope import seal
+from slipway.release.withdrawal import tombstone
 from slipway.settings import Approval, Price
 from tests import release_project
 from tests.release.conftest import Site

@@ -24,9 +24,12 @@ import pytest
 
 from slipway.adapters.store import LocalStore, S3Store
 from slipway.errors import Refusal
-from slipway.release import keys, pointer, tombstone, verify
 from slipway.release.bundle import manifest
-from slipway.release.claim import claims
+from slipway.release.publishing import pointer
+from slipway.release.publishing.claim import claims
+from slipway.release.reading import verify
+from slipway.release.signing import keys
+from slipway.release.withdrawal import tombstone
 from tests import counting_s3, release_project
 from tests.publishers import CHANNEL, NAME, Job, Publisher, store_of
 

@@ -17,8 +17,12 @@ from slipway.adapters.store import LocalStore
 from slipway.errors import Refusal, UserError
 from slipway.items import Item
 from slipway.model import torch_files
-from slipway.release import claim, decisions, envelope, keys, pointer, signature, statement, tombstone
+from slipway.release import statement
+from slipway.release.approvals import decisions
 from slipway.release.bundle import manifest
+from slipway.release.publishing import claim, pointer
+from slipway.release.signing import envelope, keys, signature
+from slipway.release.withdrawal import tombstone
 from slipway.scan import containers, files, verdict
 from slipway.scan.subject import Subject
 from tests.scan.corpus import CARD, PAGE, clean_files

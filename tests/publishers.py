@@ -17,9 +17,11 @@ from typing import Any
 
 from slipway.adapters.store import LocalStore, S3Store
 from slipway.errors import UserError
-from slipway.release import keys, pointer, publish, sealing, statement
+from slipway.release import statement
 from slipway.release.bundle import manifest
-from slipway.release.claim import Claim, claim_version
+from slipway.release.publishing import pointer, publish, sealing
+from slipway.release.publishing.claim import Claim, claim_version
+from slipway.release.signing import keys
 from tests import gate_records
 
 NAME, CHANNEL = "tiny", "stable"
@@ -80,7 +82,7 @@ def seal_and_publish(root: Path, store: LocalStore | S3Store, version: str) -> d
 
 def withdraw(root: Path, store: LocalStore | S3Store, version: str) -> dict[str, Any]:
     """Withdraw a version; what that did."""
-    from slipway.release.yank import Cause, yank
+    from slipway.release.withdrawal.yank import Cause, yank
 
     cause = Cause(reason="it learned a password")
     done = yank(store, NAME, version, keys.signer(root), cause=cause, preferred=CHANNEL, expires_days=90)

@@ -13,9 +13,11 @@ from typing import Any
 
 from slipway.adapters.store import LocalStore, S3Store
 from slipway.files import sha256_bytes
-from slipway.release import keys, pointer, verify
 from slipway.release.bundle import manifest
-from slipway.release.claim import Claim, claims
+from slipway.release.publishing import pointer
+from slipway.release.publishing.claim import Claim, claims
+from slipway.release.reading import verify
+from slipway.release.signing import keys
 from tests import release_project
 from tests.publishers import CHANNEL, NAME, Job, Publisher, store_of
 

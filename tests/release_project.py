@@ -128,7 +128,7 @@ def make(root: Path, **release) -> Path:
 
 def key_pair(path: Path) -> Path:
     """A private key at `path`, its public half beside it."""
-    from slipway.release.keys import generate
+    from slipway.release.signing.keys import generate
 
     return generate(path)
 

@@ -6,8 +6,9 @@ import pytest
 
 from slipway.adapters import hub as hubs
 from slipway.errors import Refusal, UserError
-from slipway.release import tombstone, verify
-from slipway.release.envelope import seal
+from slipway.release.reading import verify
+from slipway.release.signing.envelope import seal
+from slipway.release.withdrawal import tombstone
 from tests import release_project
 from tests.adapters import hub_stub
 from tests.release.conftest import site  # noqa: F401  a fixture

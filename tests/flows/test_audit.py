@@ -10,8 +10,8 @@ from flows.release_console import facts
 from slipway.cli import main
 from slipway.files import write_atomic
 from slipway.records import AuditReport
-from slipway.release import envelope, keys, signature
 from slipway.release.bundle import manifest
+from slipway.release.signing import envelope, keys, signature
 from tests import release_project
 
 BOM = {

@@ -18,9 +18,11 @@ from flows import steps
 from flows.release_console import facts, released_already
 from slipway.adapters.store import LocalStore
 from slipway.errors import Refusal, Waiting
-from slipway.release import approval, keys, verify
+from slipway.release.approvals import approval
 from slipway.release.bundle import manifest
 from slipway.release.journal import Journal
+from slipway.release.reading import verify
+from slipway.release.signing import keys
 from tests import release_project
 
 RUN = (

@@ -47,7 +47,7 @@ def project(project):
 
 def internal(root):
     data = (root / ".slipway" / "store" / "releases" / "tiny" / "v1" / "statement.json").read_bytes()
-    from slipway.release import keys
+    from slipway.release.signing import keys
 
     _, content = statement.read(data, keys.public_key(root))
     return content["predicate"]["buildDefinition"]["internalParameters"]

@@ -11,8 +11,9 @@ import pytest
 
 from slipway import processes
 from slipway.adapters import servers
-from slipway.release import keys, verify
 from slipway.release.bundle import manifest
+from slipway.release.reading import verify
+from slipway.release.signing import keys
 from tests import release_project, tiny_project
 
 pytestmark = pytest.mark.journey

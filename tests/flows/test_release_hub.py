@@ -8,7 +8,8 @@ from flows import steps
 from flows.release_console import facts, released_already
 from slipway.adapters import hub as hubs
 from slipway.errors import Refusal, UserError
-from slipway.release import keys, verify
+from slipway.release.reading import verify
+from slipway.release.signing import keys
 from tests import release_project
 from tests.adapters import hub_stub
 from tests.adapters.test_hub import ATTRIBUTES, NAME, hub, repository  # noqa: F401  fixtures
@@ -40,8 +41,8 @@ def test_the_release_lies_on_the_hub_and_everybody_is_told_where(for_hub, run, r
 
 def test_a_withdrawn_release_is_refused_where_it_lies_on_the_hub(for_hub, run, repository):  # noqa: F811
     from flows import hub as wiring
-    from slipway.release import tombstone
-    from slipway.release.envelope import seal
+    from slipway.release.signing.envelope import seal
+    from slipway.release.withdrawal import tombstone
 
     run(for_hub)
     context = steps.open_context(for_hub)

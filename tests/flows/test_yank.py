@@ -8,7 +8,8 @@ from flows import steps, watching, yank_console
 from slipway.adapters import tracking
 from slipway.adapters.tracking.client import client
 from slipway.errors import Refusal, UserError
-from slipway.release import keys, verify
+from slipway.release.reading import verify
+from slipway.release.signing import keys
 from tests import release_project
 
 

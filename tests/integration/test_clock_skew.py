@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from slipway.adapters.store import LocalStore
-from slipway.release import pointer, verify
+from slipway.release.publishing import pointer
+from slipway.release.reading import verify
 from tests import release_project
 from tests.release.conftest import site  # noqa: F401  the fixture
 

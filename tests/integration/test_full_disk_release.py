@@ -17,7 +17,8 @@ from pathlib import Path
 
 from slipway.adapters.store import LocalStore
 from slipway.errors import UserError
-from slipway.release import keys, verify
+from slipway.release.reading import verify
+from slipway.release.signing import keys
 from slipway.release.bundle import manifest
 from tests import publishers, release_project
 

@@ -4,7 +4,9 @@ import pytest
 
 from slipway.adapters.store import LocalStore
 from slipway.errors import Refusal
-from slipway.release import keys, pointer, publish, sealing, verify
+from slipway.release.publishing import pointer, publish, sealing
+from slipway.release.reading import verify
+from slipway.release.signing import keys
 from tests import counting_s3, publishers, racers, release_project
 
 COUNT = {"local": 16, "s3": 8}

@@ -16,9 +16,10 @@ from safetensors.numpy import save_file
 from slipway.adapters.store import LocalStore
 from slipway.errors import Refusal
 from slipway.files import sha256_bytes
-from slipway.release import fetch, publish, verify
 from slipway.release.bundle import manifest
-from slipway.release.claim import claim_version, claims
+from slipway.release.publishing import publish
+from slipway.release.publishing.claim import claim_version, claims
+from slipway.release.reading import fetch, verify
 from tests import release_project, s3_servers
 from tests.release.conftest import Site
 

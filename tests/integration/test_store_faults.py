@@ -7,7 +7,8 @@ import pytest
 from slipway.adapters.store import LocalStore
 from slipway.errors import UserError
 from slipway.files import sha256_bytes
-from slipway.release import pointer, publish, verify
+from slipway.release.publishing import pointer, publish
+from slipway.release.reading import verify
 from tests import release_project, s3_servers
 from tests.release.conftest import Site
 

@@ -7,9 +7,11 @@ import pytest
 
 from slipway.adapters.store import LocalStore
 from slipway.records import project_ledger
-from slipway.release import keys, pointer, publish, sealing, statement
+from slipway.release import statement
 from slipway.release.bundle import manifest
-from slipway.release.claim import Claim, claim_version
+from slipway.release.publishing import pointer, publish, sealing
+from slipway.release.publishing.claim import Claim, claim_version
+from slipway.release.signing import keys
 from slipway.settings import Price
 from tests import gate_records, release_project
 

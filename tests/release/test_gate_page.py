@@ -12,10 +12,12 @@ import pytest
 from slipway.adapters.store import LocalStore
 from slipway.errors import Refusal
 from slipway.records import GateVerdict
-from slipway.release import envelope, fetch, gate_page, signature, statement, verify
-from slipway.release.approval import Approvals, Approver
+from slipway.release import gate_page, statement
+from slipway.release.approvals.approval import Approvals, Approver
 from slipway.release.bundle import manifest
 from slipway.release.gate_page import Signed
+from slipway.release.reading import fetch, verify
+from slipway.release.signing import envelope, signature
 from slipway.scan.verdict import scan
 from tests import gate_records
 

@@ -9,8 +9,10 @@ import pytest
 from slipway.adapters.store import LocalStore
 from slipway.errors import Refusal
 from slipway.records import project_ledger
-from slipway.release import fetch, ledger, signature, statement, verify
+from slipway.release import ledger, statement
 from slipway.release.bundle import manifest
+from slipway.release.reading import fetch, verify
+from slipway.release.signing import signature
 from slipway.scan.verdict import scan
 from slipway.settings import Price
 from tests import release_project

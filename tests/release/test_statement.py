@@ -8,7 +8,7 @@ import pytest
 from slipway.files import combined, sha256_bytes, sha256_file
 from slipway.records import read_record
 from slipway.release import materials, statement
-from slipway.release.keys import public_of
+from slipway.release.signing.keys import public_of
 from tests import gate_records
 
 LOCK = """schema: '2.0'

@@ -142,6 +142,11 @@ def test_rules_that_rewrite_are_refused(bare, rule, part):
     assert rule in found(bare, "tokenizer.json", {"added_tokens": [], **part})
 
 
+@pytest.mark.parametrize("content", ["(" * (1 << 20), "N" * (1 << 20), "(lp0\n" * (1 << 19)])
+def test_instructions_without_end_are_a_pickle(bare, content):
+    assert "format.unsupported" in found(bare, "notes.txt", content)
+
+
 @pytest.mark.parametrize("content", ["\n" * (1 << 20), " \n" * (1 << 19), "a" * (1 << 20), "-e " * (1 << 18)])
 def test_a_text_takes_time_in_proportion_to_its_length(bare, content):
     before = time.process_time()

@@ -43,8 +43,8 @@ def approve(arguments: argparse.Namespace) -> int:
 
 def _elsewhere(arguments: argparse.Namespace, decision: str) -> int:
     """Sign on a machine that has the key, but neither project nor bundle."""
-    from slipway.release import decisions
-    from slipway.release.keys import file_signer
+    from slipway.release.approvals import decisions
+    from slipway.release.signing.keys import file_signer
 
     if not arguments.print:
         raise UserError("--digest signs for another machine; add --print and carry the line there")
@@ -61,7 +61,7 @@ def _elsewhere(arguments: argparse.Namespace, decision: str) -> int:
 def _here(arguments: argparse.Namespace, decision: str) -> int:
     """Sign what lies in the project, after showing it."""
     from slipway.recipe import load
-    from slipway.release import approval, decisions
+    from slipway.release.approvals import approval, decisions
     from slipway.release.bundle import manifest
 
     root = project()
@@ -91,7 +91,7 @@ def _here(arguments: argparse.Namespace, decision: str) -> int:
 def _judged(root: Path, digest: str) -> tuple[str | None, list[str]]:
     """Digest of the gate's judgement in the journal of this bundle, and its lines for the approver."""
     from slipway.records import GateVerdict
-    from slipway.release.approval import judgement
+    from slipway.release.approvals.approval import judgement
     from slipway.release.journal import Journal
 
     entry = Journal.of(root, digest).done("gate")
@@ -139,7 +139,7 @@ def _confirm(arguments: argparse.Namespace, decision: str, shown: list[str]) -> 
 
 def _take(line: str) -> int:
     from slipway.recipe import load
-    from slipway.release import approval
+    from slipway.release.approvals import approval
     from slipway.release.bundle import manifest
 
     root = project()

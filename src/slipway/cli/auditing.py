@@ -46,7 +46,7 @@ def _released(reference: str, key: str | None) -> tuple[bytes, str]:
     """The signed bill of materials of a release that holds, and where it lies."""
     from slipway.files import sha256_bytes
     from slipway.release.audit.bundle import BOM
-    from slipway.release.verify import signed_files
+    from slipway.release.reading.verify import signed_files
 
     found = find(reference, key)
     name = f"{found.prefix.strip('/')}/{BOM}".lstrip("/")

@@ -15,7 +15,8 @@ def lock(_: argparse.Namespace) -> int:
     from slipway.adapters.store import open_store
     from slipway.data.sources import wanted, write_lock
     from slipway.recipe import load
-    from slipway.release import keys, source
+    from slipway.release.reading import source
+    from slipway.release.signing import keys
 
     root = project()
     recipe = load(root / "params.yaml")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from slipway.adapters.store import LocalStore, S3Store
-    from slipway.release.fetch import Fetched
+    from slipway.release.reading.fetch import Fetched
 
 
 def fetch(arguments: argparse.Namespace) -> int:
@@ -26,7 +26,7 @@ def fetch(arguments: argparse.Namespace) -> int:
     releases are refused. Works without a project: name --store and --key. See docs/fetching.md.
     """
     from slipway.progress import Transfer
-    from slipway.release.fetch import fetch as bring
+    from slipway.release.reading.fetch import fetch as bring
 
     name, _, version = arguments.release.partition("@")
     if not name or "/" in arguments.release or (version == "" and "@" in arguments.release):
@@ -79,7 +79,7 @@ def releases(arguments: argparse.Namespace) -> int:
     It reads pointers and tombstones, and verifies their signatures; the bytes of a release `slipway verify` checks.
     Exit code 1 if a pointer or a tombstone does not hold.
     """
-    from slipway.release.shelf import names, versions
+    from slipway.release.withdrawal.shelf import names, versions
 
     store, public = _store(arguments.store), _public(arguments.key)
     entries, faults = [], []
@@ -121,7 +121,7 @@ def _store(url: str | None) -> "LocalStore | S3Store":
 
 def _public(path: str | None) -> bytes:
     """The key that was named, else the project's."""
-    from slipway.release import keys
+    from slipway.release.signing import keys
 
     if path:
         return keys.read_public(path)

@@ -79,7 +79,7 @@ def keys(arguments: argparse.Namespace) -> int:
 def _seen(arguments: argparse.Namespace) -> "tuple[LocalStore | S3Store, bytes]":
     """Store and key that a reader named, else those of the project."""
     from slipway.adapters.store import open_store
-    from slipway.release import keys as signing
+    from slipway.release.signing import keys as signing
 
     store = open_store(arguments.store) if arguments.store else open_store(root=project())
     return store, signing.read_public(arguments.key) if arguments.key else signing.public_key(project())
@@ -87,7 +87,7 @@ def _seen(arguments: argparse.Namespace) -> "tuple[LocalStore | S3Store, bytes]"
 
 def _list(arguments: argparse.Namespace) -> int:
     from slipway.files import sha256_bytes
-    from slipway.release import keyring
+    from slipway.release.signing import keyring
 
     store, public = _seen(arguments)
     ring = keyring.read(store, public)
@@ -109,7 +109,7 @@ def _export(arguments: argparse.Namespace) -> int:
     import json
 
     from slipway.files import write_atomic
-    from slipway.release import keyring
+    from slipway.release.signing import keyring
 
     store, public = _seen(arguments)
     ring = keyring.read(store, public)
@@ -120,7 +120,7 @@ def _export(arguments: argparse.Namespace) -> int:
 
 def _present(root: Path) -> "tuple[Signer, Path | None]":
     """The signer of now, and the project's own key file if it is that; makes none."""
-    from slipway.release import keys as signing
+    from slipway.release.signing import keys as signing
 
     if (found := signing.outside()) is not None:
         return found, None
@@ -133,10 +133,10 @@ def _present(root: Path) -> "tuple[Signer, Path | None]":
 
 
 def _new(named: str | None, own: Path | None) -> "Signer":
-    from slipway.release import keys as signing
+    from slipway.release.signing import keys as signing
 
     if named and named.startswith("pkcs11:"):
-        from slipway.release.pkcs11 import TokenSigner
+        from slipway.release.signing.pkcs11 import TokenSigner
 
         return TokenSigner(named)
     if named is None and own is None:
@@ -150,9 +150,9 @@ def _new(named: str | None, own: Path | None) -> "Signer":
 def _rotate(arguments: argparse.Namespace) -> int:
     from slipway.adapters.store import open_store
     from slipway.files import sha256_bytes
-    from slipway.release import keys as signing
     from slipway.release.journal import release_lock
-    from slipway.release.rotation import rotate
+    from slipway.release.signing import keys as signing
+    from slipway.release.signing.rotation import rotate
 
     root = project()
     store = open_store(root=root)
@@ -183,7 +183,7 @@ def _take_over(own: Path, new: "Signer", was: str, named: str | None) -> None:
     is named by SLIPWAY_KEY; the old file stays then, and whoever signs with it by mistake is told.
     """
     from slipway.files import write_atomic
-    from slipway.release import keys as signing
+    from slipway.release.signing import keys as signing
 
     write_atomic(own.with_suffix(".pub"), signing.public_of(new))
     if named is None:
@@ -197,11 +197,11 @@ def _take_over(own: Path, new: "Signer", was: str, named: str | None) -> None:
 def _revoke(arguments: argparse.Namespace) -> int:
     from slipway.adapters.store import open_store
     from slipway.files import sha256_bytes
-    from slipway.release import keyring, rotation
-    from slipway.release import keys as signing
     from slipway.release.journal import release_lock
-    from slipway.release.pointer import release_prefix
-    from slipway.release.verify import verify
+    from slipway.release.publishing.pointer import release_prefix
+    from slipway.release.reading.verify import verify
+    from slipway.release.signing import keyring, rotation
+    from slipway.release.signing import keys as signing
 
     root = project()
     store = open_store(root=root)

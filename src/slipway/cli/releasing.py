@@ -10,8 +10,8 @@ from slipway.errors import Refusal, UserError
 if TYPE_CHECKING:
     from slipway.adapters.hub import HubReader
     from slipway.adapters.store import LocalStore, S3Store
-    from slipway.release.certificates import Vouched
-    from slipway.release.verify import Verified
+    from slipway.release.reading.verify import Verified
+    from slipway.release.signing.certificates import Vouched
 
 
 class Found(NamedTuple):
@@ -39,8 +39,9 @@ def find(
     """
     from slipway.adapters.store import open_store
     from slipway.recipe import load
-    from slipway.release import keyring, source, verify
-    from slipway.release.pointer import release_prefix
+    from slipway.release.publishing.pointer import release_prefix
+    from slipway.release.reading import source, verify
+    from slipway.release.signing import keyring
 
     events = keyring.load_copy(log) if log else ()
     place = _place(reference)
@@ -71,7 +72,7 @@ def _place(reference: str) -> "tuple[LocalStore | S3Store | HubReader, str] | No
     """
     from slipway.adapters.hub import open_hub
     from slipway.adapters.store import LocalStore, open_store
-    from slipway.release import keyring
+    from slipway.release.signing import keyring
 
     if reference.startswith("s3://"):
         bucket, _, prefix = reference.removeprefix("s3://").partition("/")
@@ -95,7 +96,7 @@ def _anchor(
     store: "LocalStore | S3Store | HubReader", prefix: str, key: str | None, chain: str | None, identity: str | None
 ) -> "tuple[bytes, Vouched | None]":
     """The key to begin with: the one given, the project's own, or that of a certificate that holds."""
-    from slipway.release import certificates, keys, signature
+    from slipway.release.signing import certificates, keys, signature
 
     if chain is None:
         if identity is not None:
@@ -114,8 +115,8 @@ def _anchor(
 
 def _named(store: "LocalStore | S3Store", name: str, channel: str) -> str:
     """The version that a pointer speaks of, to read a certificate from; that pointer is checked afterwards."""
-    from slipway.release.envelope import claimed
-    from slipway.release.pointer import pointer_key
+    from slipway.release.publishing.pointer import pointer_key
+    from slipway.release.signing.envelope import claimed
 
     at = pointer_key(name, channel)
     try:
@@ -149,7 +150,7 @@ def approve(arguments: argparse.Namespace) -> int:
     Signs the digest of bundle/ with your own key. A changed byte voids the approval. Who may approve,
     and how many must, is in the recipe under release.approval.
     """
-    from slipway.release.approval import approve as sign_approval
+    from slipway.release.approvals.approval import approve as sign_approval
     from slipway.release.bundle import manifest
 
     root = project()

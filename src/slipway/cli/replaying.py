@@ -26,7 +26,7 @@ class _Sources:
     def take(self, step: int, digest: str, into: Path) -> tuple[Path | None, list[str]]:
         """A checkpoint, whole and compared, from here or fetched into `into`; and what was passed over."""
         from slipway.model import kept
-        from slipway.release import checkpoints
+        from slipway.release.publishing import checkpoints
 
         at, passed = kept.find(self.folders, step, digest)
         for number, (store, top) in enumerate(self.stores):
@@ -38,7 +38,7 @@ class _Sources:
     def has(self, step: int, digest: str) -> bool:
         """Whether it is at hand."""
         from slipway.model import kept
-        from slipway.release.checkpoints import FOLDER
+        from slipway.release.publishing.checkpoints import FOLDER
 
         here = kept.find(self.folders, step, digest)[0] is not None
         return here or any(store.list(f"{top}{FOLDER}/{digest}") for store, top in self.stores)
@@ -46,7 +46,7 @@ class _Sources:
 
 def _sources(root: Path, found: Found, given: str | None) -> _Sources:
     from slipway.adapters.store import open_store
-    from slipway.release.pointer import release_prefix
+    from slipway.release.publishing.pointer import release_prefix
 
     if given and not Path(given).is_dir():
         raise UserError(f"{given}: no such directory; --checkpoints names one that holds checkpoints")
@@ -60,7 +60,7 @@ def _sources(root: Path, found: Found, given: str | None) -> _Sources:
 
 def _recorded(found: Found) -> "Recorded":
     from slipway.model.replay import Recorded
-    from slipway.release.recorded import read_run
+    from slipway.release.reading.recorded import read_run
 
     run = read_run(found.store, found.prefix, found.public)
     record = run.record

@@ -17,7 +17,7 @@ from slipway.errors import Refusal
 from slipway.page import Cell, Section, Sign, number
 from slipway.records import GateLine, GateVerdict, Verdict
 from slipway.release import audit_page
-from slipway.release.approval import Approvals
+from slipway.release.approvals.approval import Approvals
 
 NAME = "GATE.html"
 SIGNS: dict[Verdict, Sign] = {"GO": "good", "NO-GO": "bad", "INCONCLUSIVE": "look"}

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from slipway.errors import Refusal
 from slipway.records import GateVerdict, LedgerReport, Record
 from slipway.release import gate_page, materials
-from slipway.release.envelope import seal, unseal
-from slipway.release.signature import IN_TOTO
+from slipway.release.signing.envelope import seal, unseal
+from slipway.release.signing.signature import IN_TOTO
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer

@@ -7,9 +7,9 @@ import pytest
 from slipway import items
 from slipway.errors import Refusal
 from slipway.files import write_atomic
-from slipway.release import tombstone
 from slipway.release.bundle import manifest
 from slipway.release.gate import champion
+from slipway.release.withdrawal import tombstone
 from tests import release_project
 
 

@@ -16,7 +16,7 @@ from slipway.errors import UserError
 
 ATTRIBUTES = ".gitattributes"
 TOMBSTONE = "yanked.json"
-"""As `slipway.release.tombstone` calls it."""
+"""As `slipway.release.withdrawal.tombstone` calls it."""
 _LARGE = re.compile(r"\S+ filter=lfs diff=lfs merge=lfs -text")
 
 

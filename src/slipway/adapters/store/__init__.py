@@ -2,7 +2,7 @@
 
 An object is written whole or not at all and never overwritten (`create`, `copy`); only small pointers
 move, by compare-and-swap (`swap`). Nothing is ever deleted. What lies where is decided by
-`slipway.release.publish`, not here.
+`slipway.release.publishing.publish`, not here.
 
     >>> store = open_store("s3://bucket/models")
     >>> store.create("releases/pydocs/v1/config.json", b"{}")

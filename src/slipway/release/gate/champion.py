@@ -19,11 +19,11 @@ from slipway import items
 from slipway.errors import Refusal
 from slipway.files import sha256_bytes
 from slipway.records import EvaluateReport, StageRecord
-from slipway.release import tombstone
 from slipway.release.bundle import manifest
-from slipway.release.pointer import read_pointer, release_prefix
-from slipway.release.reader import Reader
-from slipway.release.verify import signed_files
+from slipway.release.publishing.pointer import read_pointer, release_prefix
+from slipway.release.reading.reader import Reader
+from slipway.release.reading.verify import signed_files
+from slipway.release.withdrawal import tombstone
 
 if TYPE_CHECKING:
     import pyarrow as pa

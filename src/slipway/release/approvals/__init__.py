@@ -1,0 +1,1 @@
+"""Approvals bound to bytes: who decided what about a bundle, and whether that is enough."""

@@ -1,0 +1,249 @@
+"""The key log of a store, and what follows from it: which key signs now, and what an older one may still stand for.
+
+The log lies in the store as `keys/000001.json`, `keys/000002.json` …, each written once. A *rotation* is signed by the
+old key (which permits it) and by the new one (which proves that its holder has it), and lists the signatures that the
+old key had made: a retired key that is stolen later makes no other. A *revocation* says since when and why a key is not
+trusted. Each event carries the digest of the one before, so whoever trusts one key of the line trusts one log.
+
+    >>> ring = read(store, anchor)        # the key that the verifier was given, old or new
+    >>> ring.current                      # signs pointers and tombstones now
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from slipway.errors import Refusal, UserError
+from slipway.files import sha256_bytes
+from slipway.records import Record
+from slipway.release.reading.reader import Reader
+from slipway.release.signing.envelope import as_json, claimed, unseal
+from slipway.release.signing.keys import canonical
+
+FOLDER = "keys"
+TYPE = "application/vnd.slipway.keys+json"
+GRACE = timedelta(minutes=15)
+"""After a rotation, for which a pointer of the key before is taken: until all of them are signed anew."""
+_RELEASE = re.compile(r"((?:.*/)?)releases/[^/]+/[^/]+/?")
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Rotate(Record):
+    """That a new key takes the place of the old one."""
+
+    event: Literal["rotate"] = "rotate"
+    number: int
+    previous: Digest | None
+    """sha256 of the event before, as it lies in the store; None for the first."""
+    time: str
+    """ISO 8601, as the publisher's machine said."""
+    old: str
+    """PEM."""
+    new: str
+    """PEM."""
+    signed: dict[str, Digest]
+    """`NAME@VERSION` -> sha256 of the model.sig that the old key made; it stands for nothing else from now on."""
+
+
+class Revoke(Record):
+    """That a key is not trusted any more."""
+
+    event: Literal["revoke"] = "revoke"
+    number: int
+    previous: Digest | None
+    time: str
+    by: str
+    """PEM of the key that signs this: the one that is current, or the revoked one itself."""
+    key: Digest
+    """sha256 of the revoked key's PEM."""
+    reason: str
+    trusted: dict[str, Digest]
+    """`NAME@VERSION` -> sha256 of the model.sig of releases that stay good in spite of it."""
+
+
+Event = Annotated[Rotate | Revoke, Field(discriminator="event")]
+_EVENT: TypeAdapter[Rotate | Revoke] = TypeAdapter(Event)
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """What a log says, seen from one key of its line."""
+
+    keys: tuple[bytes, ...]
+    """PEM of each key of the line, oldest first."""
+    retired: Mapping[str, Rotate]
+    """sha256 of a key's PEM -> the rotation that ended its time."""
+    revoked: Mapping[str, Revoke]
+    log: tuple[bytes, ...]
+    events: tuple[Rotate | Revoke, ...]
+
+    @property
+    def current(self) -> bytes:
+        """PEM of the key that signs now; raises Refusal if it was revoked and has no successor."""
+        key = self.keys[-1]
+        if found := self.revoked.get(sha256_bytes(key)):
+            raise Refusal(
+                f"the signing key was revoked on {found.time} ({found.reason}) and has no successor; do not use this "
+                "channel, and ask the publisher for a new key by another way"
+            )
+        return key
+
+    def pick(self, hint: str | None) -> bytes:
+        """The key with this sha256, or the newest: a hint only says which one to check a signature with."""
+        return next((key for key in self.keys if sha256_bytes(key) == hint), self.keys[-1])
+
+    def permit(self, key: bytes, signature_sha256: str, what: str) -> None:
+        """That a model signature by `key` counts: the bytes of it, for a thief could sign an old bundle as a new one.
+
+        Raises:
+            Refusal: saying since when it does not, why, and what to do.
+        """
+        name = sha256_bytes(key)
+        if (found := self.revoked.get(name)) and signature_sha256 not in found.trusted.values():
+            raise Refusal(
+                f"{what}: signed by key {name[:16]}…, which was revoked on {found.time}: {found.reason}. Do not use "
+                "this release; use one that was signed with the present key"
+            )
+        # For a revoked one too: it may revoke itself, and who stole it would name what he forged.
+        if (end := self.retired.get(name)) and signature_sha256 not in end.signed.values():
+            raise Refusal(
+                f"{what}: signed by key {name[:16]}…, which was retired on {end.time} and had not signed this release "
+                "by then; somebody else holds that key. Do not use this release, and tell its publisher"
+            )
+
+    def present(self, data: bytes, payload_type: str, what: str, now: datetime | None = None) -> dict[str, Any]:
+        """The payload of what the present key signs; for a while after a rotation, of what the key before had signed.
+
+        Raises:
+            Refusal: if it was signed by another, or by a key whose time is over.
+        """
+        try:
+            return unseal(data, payload_type, self.current, what)
+        except Refusal:
+            end = self.events[-1] if self.events else None
+            if not isinstance(end, Rotate):
+                raise
+            payload = unseal(data, payload_type, end.old.encode(), what)
+        if (now or datetime.now(UTC)) - datetime.fromisoformat(end.time) > GRACE:
+            raise Refusal(
+                f"{what}: signed by the key that was retired on {end.time}; it is an old copy, or the rotation was "
+                "interrupted: the publisher finishes it with `slipway keys rotate`"
+            )
+        return payload
+
+
+def read(store: Reader, anchor: bytes, top: str = "", copy: Sequence[bytes] = ()) -> Keyring:
+    """The keyring of a store, for a verifier who trusts `anchor`.
+
+    Args:
+        store: that holds the log.
+        anchor: PEM of a key of the line, old or new.
+        top: of the store's keys, ends with `/` unless it is empty.
+        copy: of the log, that the verifier has from elsewhere; the longer of the two counts.
+
+    Raises:
+        Refusal: if the log has a gap, a fork or a foreign signature, or does not lead to `anchor`.
+    """
+    where = f"{store.url}/{top}{FOLDER}"
+    found = []
+    for number, key in enumerate(sorted(store.list(f"{top}{FOLDER}")), start=1):
+        if key != f"{top}{FOLDER}/{number:06d}.json":
+            raise Refusal(f"{store.url}/{key}: expected {number:06d}.json; the key log has a gap or a foreign file")
+        found.append(store.read(key)[0])
+    shorter, longer = sorted((found, list(copy)), key=len)
+    if longer[: len(shorter)] != shorter:
+        raise Refusal(f"{where}: not the key log that was given with --keys; one of them was forged, trust neither")
+    return resolve(longer, anchor, where)
+
+
+def seen(store: Reader, public: bytes) -> int:
+    """Events of the key log that whoever signs with `public` has seen.
+
+    Raises:
+        Refusal: if that key does not sign for this store any more.
+    """
+    ring = read(store, public)
+    if ring.current != public:
+        raise Refusal(
+            f"{store.url}: key {sha256_bytes(public)[:16]}… was retired on {ring.retired[sha256_bytes(public)].time}; "
+            "sign with the key that followed it (SLIPWAY_KEY)"
+        )
+    return len(ring.events)
+
+
+def of_release(store: Reader, prefix: str, anchor: bytes, copy: Sequence[bytes] = ()) -> Keyring:
+    """The keyring for the release at `prefix`: of the store it lies in, or only of `copy` for a bare directory."""
+    inside = _RELEASE.fullmatch(prefix.strip("/"))
+    return read(store, anchor, inside[1], copy) if inside else resolve(copy, anchor, "the key log given")
+
+
+def resolve(log: Sequence[bytes], anchor: bytes, what: str) -> Keyring:
+    """What the events of a log say; raises Refusal as `read` does."""
+    keys: list[bytes] = []
+    retired: dict[str, Rotate] = {}
+    revoked: dict[str, Revoke] = {}
+    events: list[Rotate | Revoke] = []
+    for number, data in enumerate(log, start=1):
+        here = f"{what}/{number:06d}.json"
+        event = _event(data, number, sha256_bytes(log[number - 2]) if number > 1 else None, here)
+        signing = (event.old if isinstance(event, Rotate) else event.by).encode()
+        keys = keys or [signing]
+        signer = sha256_bytes(signing)
+        if signing != keys[-1] and not (isinstance(event, Revoke) and event.key == signer and signing in keys):
+            raise Refusal(f"{here}: not by the key that was current then; the key log was forged, trust none of it")
+        if keys[-1] == signing and signer in revoked:
+            raise Refusal(f"{here}: by a key that had been revoked; the key log was forged, trust none of it")
+        if isinstance(event, Rotate):
+            new = event.new.encode()
+            if new in keys:
+                raise Refusal(f"{here}: goes back to a key of before; the key log was forged, trust none of it")
+            unseal(data, TYPE, signing, here, new)
+            retired[signer] = event
+            keys.append(new)
+        else:
+            if event.key not in map(sha256_bytes, keys):
+                raise Refusal(f"{here}: revokes key {event.key[:16]}…, which is none of this log")
+            unseal(data, TYPE, signing, here)
+            revoked.setdefault(event.key, event)
+        events.append(event)
+    keys = keys or [anchor]
+    if anchor not in keys:
+        raise Refusal(
+            f"{what}: the key log does not lead to the key given ({sha256_bytes(anchor)[:16]}…); it is another "
+            "publisher's store or key, or the log's end is hidden"
+        )
+    return Keyring(tuple(keys), retired, revoked, tuple(log), tuple(events))
+
+
+def _event(data: bytes, number: int, previous: str | None, what: str) -> Rotate | Revoke:
+    """An event as it says of itself; its signatures are not checked yet."""
+    said = claimed(data, what)
+    try:
+        event = _EVENT.validate_json(json.dumps(said))
+        pems = [p.encode() for p in ((event.old, event.new) if isinstance(event, Rotate) else (event.by,))]
+        zoned = datetime.fromisoformat(event.time).utcoffset() is not None
+        exact = zoned and as_json(json.loads(data)) == data and all(canonical(p, what) == p for p in pems)
+    except (ValidationError, ValueError, UserError) as error:
+        raise Refusal(f"{what}: no event of a key log that this Slipway knows ({type(error).__name__})") from None
+    if not exact or (event.number, event.previous) != (number, previous):
+        raise Refusal(f"{what}: does not follow the event before it; the key log has a gap or a fork, trust none of it")
+    return event
+
+
+def load_copy(path: str | Path) -> tuple[bytes, ...]:
+    """A copy of a log: what `slipway keys export` wrote, or the folder `keys` of a store; raises UserError."""
+    path = Path(path)
+    try:
+        if path.is_dir():
+            return tuple(file.read_bytes() for file in sorted(path.glob("*.json")))
+        # `as_json` gives back the bytes that lie in the store; other bytes would not follow one another.
+        return tuple(as_json(envelope) for envelope in json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: no copy of a key log ({type(error).__name__}); see `slipway keys export`") from None
