@@ -1,4 +1,4 @@
-"""`slipway gate`, `release`, `approve` and `verify`."""
+"""`slipway gate`, `release` and `verify`."""
 
 import argparse
 from pathlib import Path
@@ -142,23 +142,6 @@ def gate(arguments: argparse.Namespace) -> int:
     """
     out = ["--json", str(Path(arguments.json).absolute())] if arguments.json else []
     become(project(), "flows.gate_console", *out)
-
-
-def approve(arguments: argparse.Namespace) -> int:
-    """Sign your approval of the bundle as it is now.
-
-    Signs the digest of bundle/ with your own key. A changed byte voids the approval. Who may approve,
-    and how many must, is in the recipe under release.approval.
-    """
-    from slipway.release.approvals.approval import approve as sign_approval
-    from slipway.release.bundle import manifest
-
-    root = project()
-    manifest.check(root / "bundle")
-    digest = manifest.digest(root / "bundle")
-    path = sign_approval(root, digest, arguments.name, Path(arguments.key))
-    print(f"{arguments.name} approves bundle {digest}\nsigned: {path}")
-    return 0
 
 
 def verify_options(parser: argparse.ArgumentParser) -> None:
