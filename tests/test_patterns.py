@@ -78,6 +78,17 @@ def test_addresses_with_passwords_count_for_the_strict():
     assert [words for words, _, _ in secrets("postgres://user:s3cret99@db/x")] == ["a password in an address"]
 
 
+@pytest.mark.parametrize("line", ["API_KEY=a8f5f167f44f4964e6c998dee827110c", "export DB_PASSWORD=Sup3rS3cretPw99 "])
+def test_settings_without_quotes_count_for_the_strict(line):
+    assert [words for words, *_ in secrets(f"# settings\n{line}\n")] == ["a password or key"]
+    assert find(f"# settings\n{line}\n") == []
+
+
+@pytest.mark.parametrize("line", ["api_key=your-api-key-here", "password: ${DB_PASSWORD}", "api_key = os.environ[...]"])
+def test_a_place_for_a_secret_is_none(line):
+    assert list(secrets(line)) == []
+
+
 def test_overlaps_go_to_the_more_telling():
     text = 'password = "kovacs81x@mail.example.org"'
     assert kinds(text) == ["secret"]

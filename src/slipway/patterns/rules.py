@@ -162,6 +162,13 @@ SECRETS = (
         r"(?i:passwd|password|secret|api[_-]?key|(?:access|auth)[_-]?token)",
         rf"{_NAME}{_ASSIGN}([^\s\"'\\]{{12,128}}+)\\?[\"']", check=_assigned,
     ),
+    _rule(
+        # Without quotes, as in a file of settings: a line of its own, for prose may go on behind it.
+        "secret", "a password or key", "passw secret key token",
+        r"(?i:passwd|password|secret|api[_-]?key|(?:access|auth)[_-]?token)",
+        rf"{_NAME}[ ]?[=:][ ]{{0,4}}([^\s\"'\\<>{{}}()$]{{12,128}}+)(?=[ \t]*(?:[\r\n]|$))",
+        check=_assigned, strict=True,
+    ),
 )  # fmt: skip
 
 PERSONAL = (

@@ -57,7 +57,7 @@ ZIPS = ((b"data.pkl", "torch"), (b".npy", "numpy npz"), (b"model.weights.h5", "K
 ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 LEGACY_TORCH = bytes.fromhex("6cfc9c46f9206aa850")
 CALLS = {"REDUCE", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD", "INST", "STOP"}
-OPCODES = 1 << 18
+OPCODES = 1 << 15
 """After so many sound instructions it is no text that happens to begin like a pickle, whatever would follow."""
 _END = 22 + 65535
 
@@ -91,20 +91,21 @@ def is_pickle(content: bytes) -> bool:
     imported = False
     try:
         for number, (opcode, argument, _) in enumerate(pickletools.genops(content)):
-            if number == OPCODES:
-                return True
-            if not _apply(opcode, stack):
+            named = opcode.name in {"GLOBAL", "INST"}
+            if not _apply(opcode, stack) or (named and not _is_dotted(str(argument))):
                 return False
-            if opcode.name in {"GLOBAL", "INST"}:
-                if not all(part.isidentifier() for part in str(argument).replace(" ", ".").split(".")):
-                    return False
-                imported = True
+            imported = imported or named
             imported = imported or opcode.name in {"STACK_GLOBAL", "EXT1", "EXT2", "EXT4"}
-            if imported and opcode.name in CALLS:
+            if number == OPCODES or (imported and opcode.name in CALLS):
                 return True
     except (ValueError, IndexError, UnicodeDecodeError, OverflowError):
         return False
     return False
+
+
+def _is_dotted(argument: str) -> bool:
+    """Whether `module name`, as GLOBAL has it, could name anything."""
+    return all(part.isidentifier() for part in argument.replace(" ", ".").split("."))
 
 
 def _goes_on(content: bytes) -> bool:
