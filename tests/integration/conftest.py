@@ -63,7 +63,9 @@ def environment(project: Path) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("SLIPWAY_", "PREFECT_API", "MLFLOW_TRACKING"))
     }
-    return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PWD": str(project)}
+    # A copy of a project has its own key's history; what was read of the one says nothing about the other.
+    own = {"PWD": str(project), "SLIPWAY_STATE": str(project / ".slipway" / "state")}
+    return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"} | own
 
 
 def make_project(directory: Path, values: dict, data: dict[str, str] | None = None, copied: Path | None = None) -> Path:
