@@ -11,10 +11,11 @@ import sys
 from collections.abc import Sequence
 
 from slipway import __version__
-from slipway.cli import approving, keying
+from slipway.cli import approving, countersigning, keying
 from slipway.cli.approving import approve
 from slipway.cli.auditing import audit
 from slipway.cli.building import build, lock
+from slipway.cli.countersigning import countersign
 from slipway.cli.fetching import fetch, releases
 from slipway.cli.importing import import_
 from slipway.cli.keying import keys
@@ -37,6 +38,7 @@ COMMANDS = (
     yank,
     rescan,
     keys,
+    countersign,
     replay,
     scan,
     import_,
@@ -68,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     approving.options(subs["approve"])
     verify_options(subs["verify"])
     keying.options(subs["keys"])
+    countersigning.options(subs["countersign"])
     subs["replay"].add_argument("release", metavar="RELEASE", help="as for `slipway verify`")
     subs["replay"].add_argument("--segment", type=int, metavar="K", help="from 1; default: a random one")
     subs["replay"].add_argument("--checkpoints", metavar="DIR", help="look here first for the checkpoint to begin with")

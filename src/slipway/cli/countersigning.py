@@ -1,0 +1,36 @@
+"""`slipway countersign`."""
+
+import argparse
+from pathlib import Path
+
+from slipway.errors import UserError
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """What `slipway countersign` takes."""
+    parser.add_argument("release", metavar="DIRECTORY", help="a release, e.g. from `slipway fetch`")
+    parser.add_argument("bundle", metavar="FILE", help="the counter-signature, outside of the release")
+    parser.add_argument("--check", action="store_true", help="look at FILE instead of making it")
+    parser.add_argument("--identity", metavar="NAME", help="with --check: who must have signed, e.g. a mailbox")
+    parser.add_argument("--issuer", metavar="URL", help="with --check: who must vouch for the identity")
+
+
+def countersign(arguments: argparse.Namespace) -> int:
+    """Sign a release with an identity too, by Sigstore, or check that.
+
+    Needs network and an OpenID Connect token (SLIPWAY_IDENTITY_TOKEN, or a build service that hands one out). The
+    release itself stands by its key and is not changed; verify that first with `slipway verify`. See docs/keys.md.
+    """
+    from slipway.release.signing import keyless
+
+    directory, bundle = Path(arguments.release), Path(arguments.bundle)
+    if not directory.is_dir():
+        raise UserError(f"{directory}: no such directory; `slipway fetch` brings a release there")
+    if not arguments.check:
+        print(f"signed: {keyless.countersign(directory, bundle)}")
+        return 0
+    if not (arguments.identity and arguments.issuer):
+        raise UserError("--check asks for --identity and --issuer: a signature by anybody says nothing")
+    keyless.check(directory, bundle, arguments.identity, arguments.issuer)
+    print(f"{directory}: every file as signed by {arguments.identity}, says {arguments.issuer}")
+    return 0
