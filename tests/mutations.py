@@ -193,10 +193,15 @@ def _pictures() -> dict[str, bytes]:
     return found
 
 
-def scan_targets(root: Path) -> list[Target]:
-    """Every kind of file that the scan reads."""
+def _words() -> bytes:
+    """A tokenizer.json as the library writes it."""
     from tests.scan.corpus.clean import tokenizer
 
+    return tokenizer("bytes").backend_tokenizer.to_str().encode()
+
+
+def _scan_files() -> dict[str, tuple[bytes, dict[str, bytes], int]]:
+    """Name -> content, files beside it, weight: every kind of file that the scan reads."""
     clean = {
         name: content if isinstance(content, bytes) else content.encode() for name, content in clean_files().items()
     }
@@ -212,13 +217,13 @@ def scan_targets(root: Path) -> list[Target]:
             },
         }
     ).encode()
-    words = tokenizer("bytes").backend_tokenizer.to_str().encode()
+    words = _words()
     chat = {
         "chat_template": TEMPLATES["chatml"],
         "added_tokens_decoder": {"0": {"content": "<s>", "special": True}},
         "tokenizer_class": "PreTrainedTokenizerFast",
     }
-    found = {
+    return {
         **{
             name: (clean[name], {}, 10)
             for name in ("config.json", "generation_config.json", "tokenizer.json", "LICENSE", "records/train.json")
@@ -250,12 +255,16 @@ def scan_targets(root: Path) -> list[Target]:
         "model.pt": (MAGIC + MAGIC + b"\x80\x02}.", {}, 5),
         "unknown.xyz": (b"\x1f\x8b\x08" + b"x" * 40, {}, 5),
     }
+
+
+def scan_targets(root: Path) -> list[Target]:
+    """Every kind of file that the scan reads, with the scan as its parser."""
     targets = [
         Target(f"scan {n}", content, _scanned(root, n, beside), weight)
-        for n, (content, beside, weight) in found.items()
+        for n, (content, beside, weight) in _scan_files().items()
     ]
     targets.append(
-        Target("scan tokenizer.json by the library", words, _scanned(root / "words", "tokenizer.json", {}), 5)
+        Target("scan tokenizer.json by the library", _words(), _scanned(root / "words", "tokenizer.json", {}), 5)
     )
     return [*targets, _manifest_beside(root)]
 

@@ -103,7 +103,8 @@ def test_a_commit_whose_answer_was_lost_is_found_again(hub, repository, site, si
 
 def test_an_ignore_file_of_the_repository_leaves_nothing_out(hub, repository, site, signed):  # noqa: F811
     repository.ignored = ("model.safetensors", "README.md")
-    verify.verify(hubs.open_hub(send(signed).url), "", site.public)
+    found = verify.verify(hubs.open_hub(send(signed).url), "", site.public)
+    assert (found.release.name, found.files) == ("tiny", len([path for path in signed.rglob("*") if path.is_file()]))
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "README.md", "statement.json"])
@@ -175,7 +176,7 @@ def test_a_plain_copy_from_the_hub_verifies_without_it(hub, repository, site, si
         with lies.open(name) as source, (copy / name).open("wb") as target:
             shutil.copyfileobj(source, target)
     hub.fails = 500
-    verify.verify(LocalStore(copy), "", site.public)
+    assert verify.verify(LocalStore(copy), "", site.public).release.name == "tiny"
 
 
 @pytest.mark.parametrize("address", ["hub://owner/tiny", "hub://owner/tiny@main", "hub://tiny@" + "a" * 40, "hub://"])

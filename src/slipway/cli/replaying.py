@@ -62,7 +62,7 @@ def _recorded(found: Found) -> "Recorded":
     from slipway.model.replay import Recorded
     from slipway.release.reading.recorded import read_run
 
-    run = read_run(found.store, found.prefix, found.public)
+    run = read_run(found.store, found.prefix, found.public, found.verified.release.manifest_sha256)
     record = run.record
     return Recorded(run.recipe.train, run.recipe.seed, record.inputs, run.report, record.slipway, run.libraries)
 

@@ -1,6 +1,6 @@
 """What a release says of its own training: recipe, record and the chain of checkpoints, read from verified bytes.
 
->>> told = read_run(store, "releases/pydocs/v1", public)
+>>> told = read_run(store, "releases/pydocs/v1", public, verified.release.manifest_sha256)
 >>> told.report.checkpoints[0]
 (0, '5d0c…')
 """
@@ -14,6 +14,7 @@ from slipway.errors import Refusal, UserError
 from slipway.files import sha256_bytes
 from slipway.recipe import Recipe, parse
 from slipway.records import StageRecord, TrainReport
+from slipway.release.bundle import manifest
 from slipway.release.reading.reader import Reader
 from slipway.release.reading.verify import signed_files
 from slipway.settings import Train
@@ -31,14 +32,18 @@ class RecordedRun:
     """Name -> version of the packages in the bill of materials."""
 
 
-def read_run(store: Reader, prefix: str, public: bytes) -> RecordedRun:
+def read_run(store: Reader, prefix: str, public: bytes, manifest_sha256: str) -> RecordedRun:
     """Read recipe and record of the release at `prefix`; each file is the signed one, byte for byte.
+
+    `manifest_sha256` is of the release that was verified: a mirror may show another signed one by now.
 
     Raises:
         Refusal: if the signature or a digest does not hold, or recipe, record and chain contradict each other.
         UserError: if the release is of a Slipway that recorded no chain, or another recipe than this one reads.
     """
     signed = signed_files(store, prefix, public)
+    if signed.get(manifest.NAME) != manifest_sha256:
+        raise Refusal(f"{store.url}/{prefix}: not the release that was verified a moment ago; do not use this store")
     base = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
     def read(name: str) -> bytes:
