@@ -5,9 +5,11 @@ import os
 import subprocess
 import sys
 import time
-import urllib.request
 
 import pytest
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
 
 from slipway import processes
 from slipway.adapters import servers
@@ -70,21 +72,20 @@ def project(tmp_path_factory, database):
 
 
 class Api:
-    """The server's API, with a token against requests of other sites."""
+    """The server's API, with a token against requests of other sites; asked again, as by Prefect, while it is busy."""
 
     def __init__(self):
         self.url = f"http://127.0.0.1:{os.environ['SLIPWAY_PREFECT_PORT']}/api"
+        self.session = requests.Session()
+        busy = Retry(status=8, backoff_factor=0.25, status_forcelist=[503], allowed_methods=None)
+        self.session.mount("http://", HTTPAdapter(max_retries=busy))
         token = self("GET", "csrf-token?client=test")["token"]
-        self.headers = {"Prefect-Csrf-Client": "test", "Prefect-Csrf-Token": token}
-
-    headers: dict = {}
+        self.session.headers.update({"Prefect-Csrf-Client": "test", "Prefect-Csrf-Token": token})
 
     def __call__(self, method, path, body=None):
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json", **self.headers}
-        request = urllib.request.Request(f"{self.url}/{path}", data, headers, method=method)  # noqa: S310
-        with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310
-            return json.load(response)
+        response = self.session.request(method, f"{self.url}/{path}", json=body, timeout=20)
+        response.raise_for_status()
+        return response.json()
 
     def wait(self, run, *types, beside=()):
         """The run's state once it is of one of `types` and not the one of a time in `beside`."""
@@ -103,7 +104,7 @@ class Api:
         while True:
             try:
                 return self("GET", f"flow_runs/{run}/input/{keyset['description']}")
-            except urllib.error.HTTPError:
+            except requests.HTTPError:
                 assert time.monotonic() < deadline
                 time.sleep(0.2)
 
