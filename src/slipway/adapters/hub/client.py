@@ -26,8 +26,8 @@ def parse(address: str) -> tuple[str, str]:
     return parts[1], parts[2]
 
 
-def api() -> Any:
-    """An `HfApi`, whose library logs no address: some of them are presigned."""
+def api(endpoint: str | None = None) -> Any:
+    """An `HfApi`, by default of HF_ENDPOINT, else huggingface.co; it logs no address, for some are presigned."""
     import logging
 
     from huggingface_hub import HfApi
@@ -36,7 +36,7 @@ def api() -> Any:
     set_verbosity_error()
     logging.getLogger("httpx2").setLevel(logging.WARNING)
     # The library reads it once, at its import; a process may import it before it knows where to publish.
-    return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
+    return HfApi(endpoint=endpoint or os.environ.get("HF_ENDPOINT") or None)
 
 
 def ready(repository: str) -> None:
@@ -49,9 +49,21 @@ def ready(repository: str) -> None:
         api().repo_info(repository, repo_type="model")
 
 
+TO_WRITE = (
+    "the hub has no such model repository for you; make it there first, public or private as you decide, and set "
+    "HF_TOKEN to a token that may write to it"
+)
+"""What to do about a repository that is not there when a release goes to it."""
+ANOTHER = "take the address of another release"
+
+
 @contextmanager
-def explained(what: str) -> Iterator[None]:
+def explained(
+    what: str, *, closed: str = TO_WRITE, gone: str = "take the address of another release"
+) -> Iterator[None]:
     """Turn the library's errors into ones that name the address and what to do; none repeats a presigned address.
+
+    `closed` says what to do about a repository that one may not see, `gone` what else to do but to restore a file.
 
     Raises:
         Missing: for an entry or a revision that is not there.
@@ -69,12 +81,9 @@ def explained(what: str) -> Iterator[None]:
     try:
         yield
     except (errors.GatedRepoError, errors.RepositoryNotFoundError):
-        raise UserError(
-            f"{what}: the hub has no such model repository for you; make it there first, public or private as you "
-            "decide, and set HF_TOKEN to a token that may write to it"
-        ) from None
+        raise UserError(f"{what}: {closed}") from None
     except (errors.RevisionNotFoundError, errors.RemoteEntryNotFoundError):
-        raise Missing(f"{what}: not on the hub; restore it, or take the address of another release") from None
+        raise Missing(f"{what}: not on the hub; restore it, or {gone}") from None
     except (httpx2.HTTPError, errors.LocalEntryNotFoundError, errors.FileMetadataError, RuntimeError) as error:
         cause = error.__cause__ or error  # the library hides an answer behind another error
         answer = getattr(cause, "response", None)

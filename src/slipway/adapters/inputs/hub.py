@@ -8,12 +8,13 @@ that may hold a presigned address.
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from slipway.adapters.hub.client import api, explained
 from slipway.errors import Refusal, UserError
 from slipway.files import Listed, Listing
 
@@ -27,15 +28,7 @@ class Hub:
 
     @cached_property
     def _api(self) -> Any:
-        import logging
-
-        from huggingface_hub import HfApi
-        from huggingface_hub.utils.logging import set_verbosity_error
-
-        # Warnings of the one and every request of the other hold presigned addresses.
-        set_verbosity_error()
-        logging.getLogger("httpx2").setLevel(logging.WARNING)
-        return HfApi(endpoint=self._endpoint)
+        return api(self._endpoint)
 
     def listing(self, path: str, suffixes: tuple[str, ...]) -> Listing:
         """The files at an address, and the commit that its revision stands for now."""
@@ -118,30 +111,6 @@ def _parsed(path: str) -> Any:
     return uri
 
 
-@contextmanager
-def _explained(what: str) -> Iterator[None]:
-    """Turn the library's errors into ones that name the address and what to do."""
-    import httpx2
-    from huggingface_hub import constants, errors
-
-    if constants.is_offline_mode():
-        raise UserError(
-            f"{what}: lies on a hub, and HF_HUB_OFFLINE is 1 (set by Slipway, so that no library goes there unasked); "
-            "allow it for this command: HF_HUB_OFFLINE=0 slipway …"
-        )
-    try:
-        yield
-    except (errors.GatedRepoError, errors.RepositoryNotFoundError):
-        raise UserError(
-            f"{what}: the hub has no such repository for you; check the name, accept its terms, or set HF_TOKEN"
-        ) from None
-    except (errors.RevisionNotFoundError, errors.RemoteEntryNotFoundError):
-        raise Refusal(f"{what}: not on the hub; restore it, or take another revision and run slipway lock") from None
-    except (errors.LocalEntryNotFoundError, httpx2.HTTPError, errors.FileMetadataError) as error:
-        cause = error.__cause__ or error  # the library hides an answer behind "not in the cache"
-        answer = getattr(cause, "response", None)
-        found = f"answers {answer.status_code}" if answer is not None else "is not reached"
-        raise UserError(
-            f"{what}: the hub {found} ({type(cause).__name__}); check HF_TOKEN, HF_ENDPOINT and the network, "
-            "then repeat"
-        ) from None
+def _explained(what: str) -> AbstractContextManager[None]:
+    closed = "the hub has no such repository for you; check the name, accept its terms, or set HF_TOKEN"
+    return explained(what, closed=closed, gone="take another revision and run slipway lock")
