@@ -1,6 +1,6 @@
 """Sections `bundle`, `scan` and `release`: what is published, and on which conditions."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -38,6 +38,8 @@ class Bundle(Settings):
     """How illegal content was kept out of the training data, in a sentence or two."""
     price: Price | None = None
     """Without one the ledger states no cost."""
+    gguf: tuple[Literal["f32", "f16", "bf16", "q8_0"], ...] = ()
+    """Types in which the release holds the model as GGUF too, one file each, for llama.cpp."""
 
 
 class Scan(Settings):

@@ -5,6 +5,7 @@ The layout is that of Hugging Face, so that any tool can load it. The same recor
 
 import hashlib
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from slipway import items
@@ -21,6 +22,7 @@ WRITTEN = (
     *("inputs.lock", openness.NAME),
 )
 """Files that are written here, besides the records."""
+Export = Callable[[Path, Path], None]
 SOURCES = {"models/trained": "train", "models/tokenizer": "tokenize"}
 
 
@@ -81,6 +83,15 @@ def _copy_items(material: Material, out: Path) -> None:
         )
 
 
+def _export(exports: Mapping[str, Export], copied: dict[str, str], out: Path) -> None:
+    """Write the model in other forms; `copied` gets their digests."""
+    for name, export in exports.items():
+        if name in copied:
+            raise UserError(f"{name}: the model holds a file of this name, which the release writes itself; remove it")
+        export(out, out / name)
+        copied[name] = sha256_file(out / name)
+
+
 def _check_same_weights(material: Material, actual: str) -> None:
     """Every report must speak of the weights that are released."""
     for stage in ("train", "evaluate", "safety"):
@@ -112,13 +123,16 @@ def _documents(material: Material, copied: dict[str, str], licence_text: str) ->
     return texts | {f"records/{stage}.json": record.to_json() for stage, record in material.records.items()}
 
 
-def assemble(root: str | Path, recipe: Recipe, out: str | Path | None = None) -> BundleReport:
+def assemble(
+    root: str | Path, recipe: Recipe, out: str | Path | None = None, exports: Mapping[str, Export] | None = None
+) -> BundleReport:
     """Build `root`/bundle anew from the recipe, the records and the trained model.
 
     Args:
         root: the project.
         recipe: its recipe.
         out: another directory to build; it is emptied first.
+        exports: name of a file -> what writes it there, from the directory that holds the model.
 
     Raises:
         Refusal: if a file or a report does not belong to the others.
@@ -135,6 +149,7 @@ def assemble(root: str | Path, recipe: Recipe, out: str | Path | None = None) ->
     _check_same_weights(material, weights_of(copied))
     made = material.tokenize
     check_tokenizer(out, made.tokenizer_sha256, made.chat_template_sha256)
+    _export(exports or {}, copied, out)
     documents = _documents(material, copied, licence_text)
     if clash := sorted({*documents, f"records/{items.NAME}"} & copied.keys()):
         raise UserError(f"{clash[0]}: the model holds a file of this name, which the release writes itself; remove it")

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from slipway.gguf.layout import file_name
 from slipway.page import visible
 from slipway.records import OpennessReport, PrepareReport, TaskReport, ValidateReport
 from slipway.release.bundle import licence, subcards, training
@@ -124,5 +125,6 @@ def render(material: Material, openness: OpennessReport) -> str:
         training=training.rows(material),
         compute=training.compute(material),
         openness=openness,
+        exported=[file_name(material.recipe.name, kind) for kind in material.recipe.bundle.gguf],
         subcards=subcards.subcards(material),
     )
