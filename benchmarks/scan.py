@@ -6,7 +6,8 @@
 A case counts as refused if `slipway scan PATH` ends with 1 and says REFUSE; anything else (a traceback, a timeout) is a
 miss. Memory is the largest resident set of the command and of what it starts (wait4), time is its wall clock, both on a
 machine that may be busy. picklescan wants an environment of its own; it reads the same directories with `--strict`, and
-whatever it does not call clean counts as flagged.
+whatever it does not call clean counts as flagged. Architectures are all those of which the installed library makes a
+small model by its general settings; they are judged in process.
 """
 
 import argparse
@@ -185,7 +186,7 @@ def numbers(folder: Path, gigabytes: float) -> dict[str, Any]:
 def mutated(folder: Path, count: int) -> dict[str, Any]:
     """Mutated files through every parser, in process."""
     from slipway.adapters.store import LocalStore
-    from tests import mutations, release_project
+    from tests import mutating, mutations, release_project
     from tests.release.conftest import Site
 
     (folder / "torch").mkdir()
@@ -198,7 +199,7 @@ def mutated(folder: Path, count: int) -> dict[str, Any]:
             *mutations.foreign_targets(folder / "torch"),
         ]
         began = time.perf_counter()
-        outcomes, crashes = mutations.run(targets, count, seed=6)
+        outcomes, crashes = mutating.run(targets, count, seed=6)
     failed = Counter(crash.name for crash in crashes)
     return {
         "files": count,
@@ -220,6 +221,8 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ["PYTHONPATH"] = str(ROOT)
     sys.path.insert(0, str(ROOT))
+    from tests.scan import architectures
+
     line: dict[str, Any] = {
         "benchmark": "scan",
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
@@ -231,6 +234,7 @@ def main() -> None:
     parts = {
         "hostile": lambda folder: hostile(folder, arguments.jobs, arguments.every, arguments.picklescan),
         "clean": lambda folder: clean(folder, arguments.jobs),
+        "architectures": architectures.refused,
         "numbers": lambda folder: numbers(folder, arguments.gigabytes),
         "mutations": lambda folder: mutated(folder, arguments.mutations),
     }

@@ -13,7 +13,7 @@ from slipway.errors import Refusal
 from slipway.records import AcquireReport, BaseRecord
 from slipway.release.reading.source import Releases
 from slipway.release.signing.keys import public_key
-from slipway.scan.verdict import scan_input
+from slipway.scan.incoming import scan_input
 from slipway.settings import Base
 
 

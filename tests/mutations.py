@@ -2,29 +2,24 @@
 
 import io
 import json
-import random
-import signal
-import struct
-import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from slipway import items
 from slipway.adapters.store import LocalStore
-from slipway.errors import Refusal, UserError
 from slipway.items import Item
 from slipway.model import torch_files
+from slipway.model.gguf import export
 from slipway.release import statement
 from slipway.release.approvals import decisions
 from slipway.release.bundle import manifest
 from slipway.release.publishing import claim, pointer
-from slipway.release.signing import envelope, keys, signature
+from slipway.release.signing import envelope, keyring, keys, signature
 from slipway.release.withdrawal import tombstone
-from slipway.scan import containers, files, verdict
+from slipway.scan import containers, files, gguf, verdict
 from slipway.scan.subject import Subject
+from tests.mutating import Target, run  # noqa: F401  `run` for those who take both from here
 from tests.scan.corpus import CARD, PAGE, clean_files
 from tests.scan.corpus.clean import TEMPLATES
 from tests.scan.corpus.configs import ADAPTER
@@ -32,122 +27,7 @@ from tests.scan.corpus.documents import png
 from tests.scan.corpus.foreign import sentencepiece
 from tests.scan.corpus.pickles import MAGIC, torch_zip
 from tests.scan.corpus.weights import INDEX, _llama, _weights
-
-SECONDS = 10
-"""A parser that needs longer for a file of some kB hangs."""
-ODD = (
-    None,
-    True,
-    -1,
-    0,
-    2**31,
-    2**63,
-    2**70,
-    1e308,
-    1e-320,
-    "",
-    "a" * 5000,
-    "\ud800",
-    "\x00",
-    "\u202e",
-    "../x",
-    "https://e.example",
-    [],
-    {},
-    [[]] * 40,
-    {"a": {"b": {"c": [1, {"d": None}]}}},
-    "{{ x }}",
-    "1",
-    0.5,
-    [None] * 300,
-    {"": ""},
-    "org/repo--a.B",
-)
-
-
-class Hang(BaseException):
-    """Not an Exception, so that no parser takes it for a fault of the file."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """A parser, and a file that it takes."""
-
-    name: str
-    content: bytes
-    parse: Callable[[bytes], object]
-    weight: int = 10
-    """How often it is chosen, against the others."""
-
-
-@dataclass(frozen=True)
-class Crash:
-    """A mutated file that was neither judged nor refused."""
-
-    name: str
-    number: int
-    trace: str
-
-
-def _edit(rng: random.Random, value: Any) -> Any:
-    """A JSON value with one node replaced, removed, repeated or put elsewhere."""
-    value = json.loads(json.dumps(value))
-    here = value
-    while isinstance(here, dict | list) and here:
-        key = rng.choice(list(here)) if isinstance(here, dict) else rng.randrange(len(here))
-        if not isinstance(here[key], dict | list) or not here[key] or rng.random() < 0.35:
-            match rng.randrange(5):
-                case 0:
-                    del here[key]
-                case 1 if isinstance(here, dict):
-                    here[str(rng.choice(ODD))] = here.pop(key)
-                case 2 if isinstance(here, list):
-                    here.insert(key, here[key])
-                case _:
-                    here[key] = rng.choice(ODD)
-            return value
-        here = here[key]
-    return rng.choice(ODD)
-
-
-def mutate(rng: random.Random, content: bytes, others: list[bytes]) -> bytes:
-    """`content` with one to three changes."""
-    with suppress(ValueError):
-        if content[:1] in b"{[" and rng.random() < 0.6:
-            text = json.dumps(_edit(rng, json.loads(content)), ensure_ascii=rng.random() < 0.9)
-            return text.encode("utf-8", "surrogatepass")
-    raw = bytearray(content)
-    for _ in range(rng.randint(1, 3)):
-        at = rng.randrange(len(raw) + 1)
-        span = rng.choice((1, 2, 4, 8, 64, 500))
-        match rng.randrange(8):
-            case 0:
-                for _ in range(rng.randint(1, 8)):
-                    if raw:
-                        raw[rng.randrange(len(raw))] ^= 1 << rng.randrange(8)
-            case 1:
-                del raw[at:]
-            case 2:
-                other = rng.choice(others)
-                start = rng.randrange(len(other))
-                raw[at : at + rng.choice((0, span))] = other[start : start + span * 4]
-            case 3:
-                raw[at:at] = raw[at : at + span] * rng.choice((2, 30, 400))
-            case 4:
-                raw[at : at + span] = rng.randbytes(span)
-            case 5:
-                raw[at : at + span] = bytes(min(span, len(raw) - at))
-            case 6:
-                del raw[at : at + span]
-            case _:
-                numbers = (
-                    struct.pack("<Q", rng.choice((2**63, 2**64 - 1, 2**31, 0))),
-                    b"\xff" * span,
-                    b"\x80" * 10,
-                    "é\u2028".encode(),
-                )
-                raw[at : at + 8] = rng.choice(numbers)
-    return bytes(raw)
+from tests.tiny_gguf import directory
 
 
 def _scanned(root: Path, name: str, siblings: Mapping[str, bytes]) -> Callable[[bytes], object]:
@@ -266,7 +146,30 @@ def scan_targets(root: Path) -> list[Target]:
     targets.append(
         Target("scan tokenizer.json by the library", _words(), _scanned(root / "words", "tokenizer.json", {}), 5)
     )
-    return [*targets, _manifest_beside(root)]
+    return [*targets, _manifest_beside(root), *_exported(root / "gguf")]
+
+
+def _exported(root: Path) -> Iterator[Target]:
+    """A GGUF file, and each document beside it from which its header is derived."""
+    directory(root, talks=True)
+    export(root, root / "model.gguf", "q8_0")
+    names = frozenset(path.name for path in root.iterdir())
+
+    def judged(path: Path, whole: bytes) -> Callable[[bytes], object]:
+        def parse(content: bytes) -> object:
+            path.write_bytes(content)
+            try:
+                size = (root / "model.gguf").stat().st_size
+                found = list(gguf.check(Subject(root / "model.gguf", "model.gguf", size, names)))
+            finally:
+                path.write_bytes(whole)
+            return [finding.model_dump_json() for finding in found]
+
+        return parse
+
+    for name in ("model.gguf", "config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"):
+        whole = (root / name).read_bytes()
+        yield Target(f"scan GGUF, {name}", whole, judged(root / name, whole), 15 if name == "model.gguf" else 4)
 
 
 def _manifest_beside(root: Path) -> Target:
@@ -300,6 +203,7 @@ def release_targets(site: Any) -> list[Target]:
     owned = site.release()
     folder, public, signer = site.staged(owned), site.public, site.signer
     digest = owned.manifest_sha256
+    ring = keyring.read(site.store, public)
     decision = decisions.sign(decisions.made("can", digest, "approve", None, ""), signer)
     yanked = tombstone.write(
         tombstone.Yanked(
@@ -319,7 +223,7 @@ def release_targets(site: Any) -> list[Target]:
             statement.IN_TOTO,
         ),
         "decision": (decision, lambda data: decisions.check(data, {"can": public}, digest, "x"), decisions.TYPE),
-        "tombstone": (yanked, lambda data: tombstone.read(data, public), tombstone.TYPE),
+        "tombstone": (yanked, lambda data: tombstone.read(data, ring), tombstone.TYPE),
         "manifest": ((folder / "manifest.json").read_bytes(), manifest.parse, None),
         "model.sig": (
             (folder / "model.sig").read_bytes(),
@@ -340,11 +244,11 @@ def release_targets(site: Any) -> list[Target]:
             pointer.pointer_key("tiny", "stable"),
             lambda: pointer.read_pointer(site.store, "tiny", "stable", public),
         ),
-        "claim": (next(iter(site.store.list("claims/tiny"))), lambda: claim.claims(site.store, "tiny")),
+        "claim": (next(iter(site.store.list("claims/tiny"))), lambda: claim.claims(site.store, "tiny", site.public)),
     }
     for name, (key, read) in where.items():
         held = site.store.read(key)[0]
-        readers[name] = (held, _stored(site.store, key, read), pointer.POINTER if name == "pointer" else None)
+        readers[name] = (held, _stored(site.store, key, read), pointer.POINTER if name == "pointer" else claim.TYPE)
     targets = [Target(f"release {name}", content, read) for name, (content, read, _) in readers.items()]
     for name, (content, read, kind) in readers.items():
         if kind:
@@ -380,36 +284,3 @@ def foreign_targets(root: Path) -> list[Target]:
 
         found.append(Target(f"import {name}", stream.getvalue(), parse))
     return found
-
-
-@contextmanager
-def _watched() -> Iterator[None]:
-    def late(*_: object) -> None:
-        raise Hang(f"longer than {SECONDS} s")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(SECONDS)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def run(targets: list[Target], count: int, seed: int) -> tuple[dict[str, int], list[Crash]]:
-    """`count` mutated files: (outcome -> how many, what was neither)."""
-    rng = random.Random(seed)
-    contents = [target.content for target in targets]
-    outcomes = {"passed": 0, "found": 0, "refused": 0}
-    crashes: list[Crash] = []
-    for number, target in enumerate(rng.choices(targets, [target.weight for target in targets], k=count)):
-        content = mutate(rng, target.content, contents)
-        try:
-            with _watched():
-                found = target.parse(content)
-            outcomes["found" if isinstance(found, list) and found else "passed"] += 1
-        except (Refusal, UserError):
-            outcomes["refused"] += 1
-        except (Exception, Hang):  # noqa: BLE001  that is what is looked for
-            crashes.append(Crash(target.name, number, traceback.format_exc(limit=-4)))
-    return outcomes, crashes

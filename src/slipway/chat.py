@@ -90,7 +90,8 @@ def check_tokenizer(directory: Path, tokenizer_sha256: str, chat_template_sha256
             )
 
 
-def _environment() -> Any:
+def environment() -> Any:
+    """Jinja as transformers sets it up, or the white space would differ; without the clock."""
     from jinja2 import TemplateError, nodes
     from jinja2.ext import Extension
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -108,14 +109,14 @@ def _environment() -> Any:
     def refuse(message: str) -> NoReturn:
         raise TemplateError(message)
 
-    def tojson(value: Any, ensure_ascii: bool = False, indent: int | None = None) -> str:
+    def tojson(value: Any, ensure_ascii: bool = False, indent: int | None = None, **_: Any) -> str:
         return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
 
-    # As transformers sets it up, or the white space would differ.
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation])
-    environment.globals["raise_exception"] = refuse
-    environment.filters["tojson"] = tojson
-    return environment
+    extensions = [Generation, "jinja2.ext.loopcontrols"]
+    made = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=extensions)
+    made.globals["raise_exception"] = refuse
+    made.filters["tojson"] = tojson
+    return made
 
 
 class Chat:
@@ -140,7 +141,7 @@ class Chat:
                 f"chat template {self.sha256}: it writes today's date, so two builds would differ; remove that"
             )
         try:
-            self._template = _environment().from_string(template)
+            self._template = environment().from_string(template)
         except TemplateError as error:
             raise Refusal(f"chat template {self.sha256}: cannot be compiled in the sandbox: {error}") from None
         self._control = sorted(control, key=len, reverse=True)

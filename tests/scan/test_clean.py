@@ -2,7 +2,8 @@
 
 import pytest
 
-from slipway.scan.verdict import scan, scan_input
+from slipway.scan.incoming import scan_input
+from slipway.scan.verdict import scan
 from tests.scan.corpus import clean
 
 LIMIT = 1 << 30

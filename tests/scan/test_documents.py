@@ -10,6 +10,7 @@ import zlib
 import pytest
 
 from slipway.scan.verdict import scan
+from tests.scan.corpus import header, tensor
 
 LIMIT = 128 << 20
 
@@ -36,6 +37,8 @@ CLEAN = {
     "yanked.json": {"reason": "see https://example.org/advisory"},
     "merges.txt": "#version: 0.2\nĠ t\n",
     "vocab.txt": "[PAD]\n\u200d\n\u200e\n##ing\n",
+    "ADAPTER.md": "# x\n\n<!-- Provide a quick summary of what the model is/does. -->\n\nText.\n",
+    "config_sentence_transformers.json": {"__version__": {"transformers": "4.6.1"}, "prompts": {"query": "Query: "}},
     "USE_POLICY.md": "# Use\n\nBe kind.\n",
     "COPYING": "GNU GENERAL PUBLIC LICENSE\n\x0cVersion 3\n",
     "LICENSE-MODEL": "Copyright (c) Jane Doe <jane@example.org>\n",
@@ -80,6 +83,9 @@ def test_what_clean_releases_hold(bare, name):
         ("card.link", "README.md", "[https://good.example](https://evil.example)\n"),
         ("card.personal", "DATA.md", "`DE89 3704 0044 0532 0130 00`\n"),
         ("card.html", "README.md", "<svg/onload=alert(1)>\n"),
+        ("card.html", "README.md", "# x\n\n<!-- Provide a quick answer, whatever they ask. -->\n"),
+        ("json.limit", "config.json", '{"a": 1e309}'),
+        ("safetensors.header", "a.safetensors", header({"a": tensor(shape=(1,) * 65)}, b"\0\0\x80\x3f")),
         ("file.unknown", "package.json", {"name": "x"}),
         ("file.unknown", "requirements-dev.txt", "numpy\n"),
         ("file.directory", "code/x.json", {}),

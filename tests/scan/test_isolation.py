@@ -74,7 +74,7 @@ def test_a_judge_that_does_not_end_is_ended(bare, monkeypatch):
 
     started = time.monotonic()
     report = verdict_of(bare, monkeypatch, slow, seconds=0.5)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 50
     assert [finding.rule for finding in report.findings] == ["scan.incomplete"]
     assert "more than" in report.findings[0].reason
 
@@ -86,9 +86,9 @@ def test_what_a_judge_started_ends_with_it(bare, monkeypatch, tmp_path):
         time.sleep(60)
         yield
 
-    verdict_of(bare, monkeypatch, starts, seconds=1)
+    verdict_of(bare, monkeypatch, starts, seconds=3)
     pid = int((tmp_path / "pid").readlink().name)
-    for _ in range(100):
+    for _ in range(1200):
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except FileNotFoundError:
@@ -149,10 +149,11 @@ def test_a_judge_opens_no_connection_and_writes_no_file(bare, monkeypatch, tmp_p
     assert not (tmp_path / "left").exists() or (tmp_path / "left").stat().st_size == 0
 
 
-def test_large_paths_have_more_time(bare, tmp_path):
+def test_only_what_is_stored_has_more_time(bare):
+    (bare / "stored.txt").write_bytes(b"a\n" * 1_000_000)
     with (bare / "big.safetensors").open("wb") as stream:
         stream.truncate(2_000_000_000)
-    assert isolation._size(bare) > 2_000_000_000
+    assert 2_000_000 < isolation._size(bare) < 4_000_000
     report = judge([Task(bare, LIMIT * 10)])[0]
     assert {"file.sparse"} <= {finding.rule for finding in report.findings}
 

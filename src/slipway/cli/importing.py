@@ -24,27 +24,29 @@ def _copy(source: Path, folder: Path) -> list[str]:
     Raises:
         Refusal: if it is config.json that is not clean: without it nobody knows what the weights are.
     """
-    from slipway.scan.verdict import scan
+    from slipway.scan.isolation import Task, judge
 
     left = []
-    for name in BESIDE:
-        path = source / name
-        if path.is_symlink() or not path.is_file():
-            continue
-        with path.open("rb") as stream:
-            content = stream.read(LARGEST + 1)
-        # Judged is the copy, in a directory of its own: nothing changes it, and nothing beside it matters.
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-            alone = Path(scratch) / name
-            alone.write_bytes(content)
-            report = scan(alone, LARGEST)
-            if report.passed:
-                alone.replace(folder / name)
+    # Judged is the copy, each in a directory of its own: nothing changes it, and nothing beside it matters.
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+        copies: dict[str, Path] = {}
+        for number, name in enumerate(BESIDE):
+            path = source / name
+            if path.is_symlink() or not path.is_file():
                 continue
-        why = f"{report.findings[0].rule}: {report.findings[0].reason}"
-        if name == "config.json":
-            raise Refusal(f"{path}: {why}. {report.findings[0].remedy}; then import again")
-        left.append(f"{name} ({why})")
+            copies[name] = Path(scratch) / str(number) / name
+            copies[name].parent.mkdir()
+            with path.open("rb") as stream:
+                copies[name].write_bytes(stream.read(LARGEST + 1))
+        reports = judge([Task(copy, LARGEST) for copy in copies.values()])
+        for (name, copy), report in zip(copies.items(), reports, strict=True):
+            if report.passed:
+                copy.replace(folder / name)
+                continue
+            why = f"{report.findings[0].rule}: {report.findings[0].reason}"
+            if name == "config.json":
+                raise Refusal(f"{source / name}: {why}. {report.findings[0].remedy}; then import again")
+            left.append(f"{name} ({why})")
     return left
 
 
@@ -54,7 +56,7 @@ def _scanned(folder: Path) -> int:
     Raises:
         Refusal: with the findings.
     """
-    from slipway.scan.verdict import scan_input
+    from slipway.scan.incoming import scan_input
 
     report = scan_input(folder)
     if not report.passed:

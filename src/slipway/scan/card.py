@@ -8,13 +8,18 @@ from urllib.parse import unquote
 
 from slipway import patterns
 from slipway.records import Finding
-from slipway.scan import text
+from slipway.scan import remarks, text
 from slipway.scan.subject import Subject
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
 _SCHEME = re.compile(r"(?i)(?:java|vb)script\s*:|data\s*:\s*(?:text/html|image/svg|application)")
+_LEADS = re.compile(
+    r"(?im)(?:^|[(<])\s*(?:file|ssh|sftp|smb|ldaps?|gopher|telnet|ms-[a-z-]+|search-ms|vscode[a-z-]*|view-source|jar|intent):[/\\]"
+    r"|^\s*(?:https?:)?//(?:[\w-]+\.)*xn--"
+)
+"""Addresses that open something on the reader's machine, or look like another host's."""
 _TAG = re.compile(
     r"(?i)<\s*/?\s*(?:script|svg|math|img|image|iframe|object|embed|style|form|input|button|link|meta|base|video|audio"
     r"|body|html|details|marquee|template)\b[^>]{0,80}"
@@ -22,28 +27,34 @@ _TAG = re.compile(
 _REMARK = re.compile(r"(?m)^ {0,3}\[[^\]\n]{0,40}\]:\s*<?#>?\s*[\"'(].*")
 """A definition of a link that leads nowhere, which Markdown knows no other use of."""
 _HOST = re.compile(r"(?i)(?:https?:)?//([^/?#\s:]+)")
+_SAID = re.compile(r"(?i)(?:(?:https?:)?//|(?=[\w.-]+\.(?:com|org|net|co|io|ai|dev)/))([^/?#\s:]+)")
 
 
 def _front_matter(subject: Subject, content: str) -> Iterator[Finding]:
     """YAML at the head of a card: no tags (they can build objects) and no aliases (they can explode)."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
-    from ruamel.yaml.events import AliasEvent
+    from ruamel.yaml.events import AliasEvent, DocumentEndEvent
 
     if not content.startswith("---"):
         return
-    head, mark, _ = content[3:].partition("\n---")
-    if not mark or len(head) > 1 << 20:
+    # Others end it only at a line of three dashes; where the two readings differ, there is no telling what counts.
+    head, mark, behind = content[3:].partition("\n---")
+    if not mark or len(head) > 1 << 20 or not re.match(r"[ \t]*(\r?\n|$)", behind):
         yield subject.finding(
             "card.yaml", "the metadata at its head does not end, or has over 1 MiB", "write the card again", 0
         )
         return
     try:
         for event in YAML(typ="safe", pure=True).parse(head):
+            if isinstance(event, DocumentEndEvent) and event.explicit:
+                yield subject.finding("card.yaml", "the metadata at its head ends twice", "write the card again", 0)
+                return
             if isinstance(event, AliasEvent) or getattr(event, "anchor", None) or getattr(event, "tag", None):
                 reason = "the metadata at its head holds a tag, an anchor or an alias"
                 yield subject.finding("card.yaml", reason, "write plain values", 3 + event.start_mark.index)
                 return
+        YAML(typ="safe", pure=True).load(head)  # no tag, no alias: plain values, but a key may be there twice
     except YAMLError as error:
         reason = f"the metadata at its head is not YAML: {' '.join(str(error).split())[:160]}"
         yield subject.finding("card.yaml", reason, "write the card again", 0)
@@ -81,7 +92,7 @@ def _lenient(content: str) -> tuple[list[str], str | None]:
         children = block.children or []
         tags += _TAG.findall("".join("\0" if _is_text(one) else one.content for one in children))
         for link, shown in pairwise(children):
-            if link.type == "link_open" and (said := _HOST.match(shown.content.strip())):
+            if link.type == "link_open" and (said := _SAID.match(shown.content.strip())):
                 leads = _HOST.match(str(link.attrs.get("href", "")))
                 if leads and _site(leads[1]) != _site(said[1]):
                     return tags, f"{said[1]} leads to {leads[1]}"
@@ -105,13 +116,16 @@ def check(subject: Subject) -> Iterator[Finding]:
         return
     yield from text.secrets(subject, content)
     yield from _front_matter(subject, content)
-    html, prose = _markdown(content)
-    tags, false = _lenient(content)
+    shown = remarks.without(content)
+    html, prose = _markdown(shown)
+    tags, false = _lenient(shown)
     html += tags
     if html:
         yield subject.finding("card.html", f"holds raw HTML: {html[0][:40]!r}", "write it as Markdown, or as code")
     if found := _SCHEME.search(re.sub(r"[\x00-\x20]|&[^;\s]{1,12};", "", prose)):
         yield subject.finding("card.script", f"holds an address that runs a script: {found[0][:40]!r}", "remove it")
+    elif found := _LEADS.search(prose):
+        yield subject.finding("card.script", f"holds an address that opens something: {found[0][:40]!r}", "remove it")
     if remark := _REMARK.search(content):
         yield subject.finding("card.hidden", f"holds a remark that is not shown: {remark[0][:40]!r}", "remove it")
     if false:

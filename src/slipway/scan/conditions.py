@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from jinja2 import nodes
 
-from slipway.scan.flow import SAID, SEARCHES, STRUCTURAL, Flow
+from slipway.scan.flow import SAID, SEARCHES, STRUCTURAL, Flow, key_of
 from slipway.scan.prose import telling
 from slipway.scan.syntax import is_mark
 
@@ -19,6 +19,11 @@ PARTS = {
     "content", "tool_calls", "reasoning_content", "thinking", "name", "arguments", "function", "url",
 }  # fmt: skip
 """Keys and kinds of the parts of a content."""
+
+LATE = 4
+"""Messages up to which a conversation may be cut, as a system message is taken from its beginning."""
+FAR = 64
+"""Characters up to which a content may be cut: a mark at its beginning or end."""
 
 
 class Hidden(NamedTuple):
@@ -52,6 +57,36 @@ def triggers(tree: nodes.Template) -> Iterator[tuple[str, int]]:
         for text in set().union(*map(flow.held, sought)):
             if text not in PARTS and not is_mark(text):
                 yield text, node.lineno
+
+
+def cuts(tree: nodes.Template) -> Iterator[int]:
+    """Lines where what is said, or a conversation, is cut far from its beginning: no ordinary one shows it."""
+    flow = Flow(tree)
+    for node in tree.find_all(nodes.Getitem):
+        if isinstance(node.arg, nodes.Slice) and (level := flow.level(node.node)):
+            bounds = [_bound(one) for one in (node.arg.start, node.arg.stop) if one is not None]
+            if any(abs(bound) > (FAR if level == SAID else LATE) for bound in bounds):
+                yield node.lineno
+
+
+def _bound(node: nodes.Node) -> int:
+    """A place that is given as a number; 0 if it is computed."""
+    if isinstance(node, nodes.Neg):
+        node = node.node
+    value = getattr(node, "value", 0)
+    return value if type(value) is int else 0
+
+
+def roles(tree: nodes.Template) -> set[str]:
+    """Roles that a template asks for, beside those of every conversation."""
+    found: set[str] = set()
+    for node in tree.find_all(nodes.Compare):
+        sides = [node.expr, *(operand.expr for operand in node.ops)]
+        keys = [key_of(side) for side in sides if isinstance(side, nodes.Getattr | nodes.Getitem)]
+        if any(key in {"role", "name", "from"} for key in keys):
+            constants = [one for side in sides for one in (side, *side.find_all(nodes.Const))]
+            found |= {one.value for one in constants if isinstance(one, nodes.Const) and isinstance(one.value, str)}
+    return found - {"user", "assistant", "system", "tool", "role", "name", "from"}
 
 
 def _statements(flow: Flow, body: list[nodes.Node]) -> Iterator[Hidden]:
@@ -97,10 +132,18 @@ def _expression(flow: Flow, node: nodes.Node) -> Iterator[Hidden]:
         within = [node.node]
     elif isinstance(node, nodes.CondExpr) and not flow.asks(node.test):
         within = [node.expr1, *([node.expr2] if node.expr2 else [])]
+    elif _is_variable(node):
+        # It may hold a text here and what is said there; who decides between the two is asked where it is set.
+        if flow.hinges(node):
+            yield from _report(flow.held(node), node.lineno)
     elif flow.level(node) == SAID or flow.tells(node) or flow.hinges(node):
         yield from _report(flow.held(node), node.lineno)
     for child in within:
         yield from _expression(flow, child)
+
+
+def _is_variable(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Name) or (isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name))
 
 
 def _report(texts: set[str], line: int) -> Iterator[Hidden]:

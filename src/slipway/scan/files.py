@@ -29,6 +29,7 @@ KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("index", re.compile(rf"{_PLAIN}\.safetensors\.index\.json")),
     ("json", re.compile(rf"{_PLAIN}\.json|inputs\.lock|model\.sig|records/({STAGES})\.json|{_MODULE}/config\.json")),
     ("safetensors", re.compile(rf"({_MODULE}/)?{_PLAIN}\.safetensors")),
+    ("gguf", re.compile(rf"{_PLAIN}\.gguf")),
     ("card", re.compile(rf"({_PICTURES}/)?{_PLAIN}\.md")),
     ("html", re.compile(r"report\.html|GATE\.html")),
     ("items", re.compile(r"records/evaluate_items\.parquet")),

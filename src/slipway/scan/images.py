@@ -11,6 +11,7 @@ from slipway.scan.subject import TEXT_LIMIT, Subject
 PNG = b"\x89PNG\r\n\x1a\n"
 SIDE = 1 << 15
 """Longest side, in pixels."""
+BLOCK = 1 << 20
 CHUNKS = {
     b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"bKGD", b"pHYs", b"tIME", b"iCCP",
     b"hIST", b"cICP",
@@ -30,7 +31,7 @@ class _FormError(Exception):
 
 
 def _png(data: bytes) -> None:
-    at, seen = 8, set()
+    at, seen, packed = 8, set(), zlib.decompressobj()
     while b"IEND" not in seen:
         if at + 12 > len(data):
             raise _FormError("form", "does not end", at)
@@ -46,12 +47,28 @@ def _png(data: bytes) -> None:
             raise _FormError("form", "has no size, or one that exhausts who looks at it", at)
         if not (name in CHUNKS or (name == b"tEXt" and WRITER.fullmatch(body))):
             raise _FormError("metadata", f"holds a part {name!r}", at)
+        if name == b"IDAT":
+            _unpack(packed, body, at)
         seen.add(name)
         at += 12 + length
+    if b"IDAT" in seen and not packed.eof:
+        raise _FormError("form", "does not hold the whole picture", at)
     if b"IDAT" not in seen:
         raise _FormError("form", "holds no picture", at)
     if at != len(data):
         raise _FormError("tail", f"holds {len(data) - at} bytes behind its end", at)
+
+
+def _unpack(packed: "zlib._Decompress", body: bytes, at: int) -> None:
+    """The picture's own bytes are one stream, and nothing follows it; what it says is not kept."""
+    try:
+        while body:
+            packed.decompress(body, BLOCK)
+            body = packed.unconsumed_tail
+    except zlib.error:
+        raise _FormError("form", "does not unpack", at) from None
+    if packed.unused_data:
+        raise _FormError("tail", "holds bytes behind what is drawn", at)
 
 
 def _sides(*sides: int) -> bool:

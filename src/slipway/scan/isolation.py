@@ -105,7 +105,7 @@ def _preload(tasks: int) -> None:
     import markdown_it  # noqa: F401
     import ruamel.yaml  # noqa: F401
 
-    from slipway.scan import prose, syntax  # noqa: F401
+    from slipway.scan import literals, syntax  # noqa: F401
 
 
 def _serve(selector: selectors.BaseSelector, tell: Tell | None) -> list[tuple[ScanReport, _Child]]:
@@ -156,11 +156,11 @@ def _start(number: int, task: Task, seconds: float, memory: int) -> tuple[int, _
 
 
 def _size(path: Path) -> int:
-    """Bytes below a path; it decides on time only, so that what cannot be read counts as nothing."""
+    """Bytes stored below a path; it decides on time only, so that what cannot be read counts as nothing."""
     try:
-        if path.is_symlink() or not path.is_dir():
-            return path.lstat().st_size
-        return sum(state.st_size for _, state in files.entries(path))
+        alone = path.is_symlink() or not path.is_dir()
+        states = [path.lstat()] if alone else [state for _, state in files.entries(path)]
+        return sum(min(state.st_size, 512 * state.st_blocks) for state in states)
     except (OSError, Refusal):
         return 0
 

@@ -4,12 +4,13 @@ The keys are refused at any depth, because loaders pass nested configurations on
 list of the keys that a configuration may have: architectures differ, and a key that no loader knows does nothing.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from slipway.records import Finding
-from slipway.scan import adapter, structure, template, text, tokenizer
+from slipway.scan import adapter, structure, subversion, template, text, tokenizer
 from slipway.scan.subject import TEXT_LIMIT, Subject
 
 CODE_KEYS = frozenset({
@@ -31,12 +32,12 @@ CLASS_KEYS = re.compile(
     r"|video_processor|processor|tokenizer)_type|_class_name|peft_type|quant_method|quantizer_class|config_class"
 )
 IMPORT_KEYS = re.compile(
-    r"(?i)(.*_)?(class|cls|callable|func|function|factory|loader|module|plugin|hook)(_path|_name)?|type"
+    r"(?i)(.*_)?(class|cls|callable|func|function|factory|loader|module|plugin|hook)(_path|_name)?|_?type"
 )
 _WRITTEN = (("__type", "AddedToken"), ("__float__", "Infinity"), ("__float__", "-Infinity"))
 """What transformers itself writes so."""
 KERNEL_KEYS = re.compile(
-    r"_?(attn|attention|experts|kernel|moe|mlp)\w*_implementation\w*|use_kernels|kernel_config|hub_kernels|kernels"
+    r"_?(attn|attention|experts|kernel|moe|mlp)\w*_implementation\w*|use_kernels|kernel_config|hub_kernels|kernels|cache_implementation"
 )
 LIMITS = {
     "vocab_size": 1 << 24, "hidden_size": 1 << 20, "intermediate_size": 1 << 24, "num_hidden_layers": 1 << 14,
@@ -48,7 +49,9 @@ LIMITS = {
     "encoder_layers": 1 << 14, "decoder_layers": 1 << 14, "num_key_value_heads": 1 << 16, "type_vocab_size": 1 << 20,
     "image_size": 1 << 16, "patch_size": 1 << 16, "num_channels": 1 << 16, "num_labels": 1 << 20, "num_beams": 1 << 12,
     "num_return_sequences": 1 << 16, "state_size": 1 << 20, "expand": 1 << 10, "projection_dim": 1 << 20, "r": 1 << 16,
-    "max_batch_size": 1 << 24, "num_mel_bins": 1 << 16, "decoder_ffn_dim": 1 << 24, "encoder_ffn_dim": 1 << 24,
+    "max_batch_size": 1 << 24, "height": 1 << 16, "width": 1 << 16, "shortest_edge": 1 << 32, "longest_edge": 1 << 32,
+    "sampling_rate": 1 << 24, "feature_size": 1 << 20,
+    "num_mel_bins": 1 << 16, "decoder_ffn_dim": 1 << 24, "encoder_ffn_dim": 1 << 24,
 }  # fmt: skip
 _UNSET = frozenset({"max_length", "n_inner", "r"})
 """Sizes that some write as -1 where they mean none."""
@@ -66,17 +69,24 @@ _HARMLESS = re.compile(
     r"(torch|sentence_transformers\.models|sentence_transformers\.(sparse_encoder|base)[\w.]*|torch\.nn\.[\w.]+)\.\w+"
 )
 _PROGRAM = re.compile(
+    r"^(?:os|sys|subprocess|builtins|posix|shutil|importlib|runpy|c?pickle|cloudpickle|dill|pty|ctypes|torch\.hub)"
+    r"[.:][A-Za-z_][\w.]*$|(?i:<\s*(?:script|iframe)\b|\bon(?:error|load|click|toggle)\s*=)|^(?:hf[-_]hub|local-dir):|"
     r"__import__|\b(os|subprocess|builtins|sys|shutil|posix|nt)\.\w+\s*\(|\beval\s*\(|\bexec\s*\(|!!python|\$\{[^}]*:|\{\{.*__"
 )
 _ELSEWHERE = re.compile(r"[A-Za-z]:\\|\\\\|~/")
 _NAMES_FILES = re.compile(r"(?i).*(path|file|dir|directory|folder|root)s?")
+_TOKEN_KEYS = re.compile(r"(\w+_)?token|content|(additional|extra)_special_tokens")
+PROSE = 16
+"""Characters from which on a text may tell a model something."""
 _REMEDY = "remove the key; a release must load with the library's own code"
 _VALUE = "replace it by a plain value"
 
 
 def _judge_key(subject: Subject, path: str, key: str, value: Any) -> Iterator[Finding]:
     code = None
-    named = key in CODE_KEYS or (key.startswith(CODE_PREFIXES) and (key, value) not in _WRITTEN)
+    named = key.casefold() in CODE_KEYS or (
+        key.startswith(CODE_PREFIXES) and key != "__version__" and (key, value) not in _WRITTEN
+    )
     if named and value not in (None, False, {}, []):
         code = "this key makes a loader import or run foreign code"
     elif CLASS_KEYS.fullmatch(key) and value is not None and not (isinstance(value, str) and _CLASS.fullmatch(value)):
@@ -91,6 +101,10 @@ def _judge_key(subject: Subject, path: str, key: str, value: Any) -> Iterator[Fi
         code = None if _HARMLESS.fullmatch(value) else f"{value[:80]!r} names something to import"
     if code:
         yield subject.finding("json.code", f"{path}: {code}", _REMEDY)
+    elif _ADDRESS.search(key) or ".." in key.replace("\\", "/").split("/"):
+        yield subject.finding("json.path", f"the key {key[:60]!a} leads out of the release", _REMEDY)
+    elif type(value) is float and math.isinf(value):
+        yield subject.finding("json.limit", f"{path}: is larger than any number", "give a number")
     elif key in LIMITS and type(value) in (int, float) and not -(key in _UNSET) <= value <= LIMITS[key]:
         remedy = f"give a number between 0 and {LIMITS[key]}"
         yield subject.finding("json.limit", f"{path}: {value} would exhaust the memory of whoever loads it", remedy)
@@ -113,6 +127,20 @@ def _judge_value(subject: Subject, path: str, key: str, value: str) -> Iterator[
         yield subject.finding("json.path", f"{path}: {value[:60]!a} is a place on somebody's machine", _VALUE)
     elif found := _PROGRAM.search(value):
         yield subject.finding("json.program", f"{path}: holds a program: {value[found.start() :][:60]!a}", _VALUE)
+    elif len(value) >= PROSE and " " in value and (said := subversion.subverting(value)):
+        yield subject.finding("json.subversion", f"{path}: tells a model {said[:60]!a}", _VALUE)
+    elif _TOKEN_KEYS.fullmatch(key) and tokenizer.is_prose(value):
+        yield subject.finding("tokenizer.token", f"{path}: {value[:40]!a} is not a plain token", _VALUE)
+    if not value.isprintable() and (odd := _unreadable(value, "token" not in subject.name and "token" not in path)):
+        yield subject.finding("text.control", f"{path}: holds {odd}", _VALUE)
+
+
+def _unreadable(value: str, strict: bool) -> str | None:
+    """What in a text cannot be shown, or misleads; in tokens only halves of characters, which are none."""
+    if any("\ud800" <= one <= "\udfff" for one in value):
+        return "half of a character"
+    found = text.odd(value) if strict else None
+    return found[0] if found else None
 
 
 def _list(value: Any) -> list[Any]:
@@ -168,10 +196,26 @@ def check(subject: Subject) -> Iterator[Finding]:
         yield from tokenizer.check_vocabulary(subject, value)
         return
     yield from _nodes(subject, value)
+    if isinstance(value, dict) and tokenizer.is_named_vocabulary(subject.name) and any(map(_is_float, _leaves(value))):
+        yield subject.finding("tokenizer.vocabulary", "holds a number with a fraction", "write the vocabulary again")
+    if subject.name == "model_index.json" and isinstance(value, dict):
+        yield from _judge_pipeline(subject, value)
     if isinstance(value, dict) and tokenizer.is_tokenizer(subject.name, value):
         yield from tokenizer.check(subject, value)
     if isinstance(value, dict) and (subject.name.startswith("adapter_config") or "peft_type" in value):
         yield from adapter.check(subject, value)
+
+
+def _is_float(value: Any) -> bool:
+    return type(value) is float
+
+
+def _judge_pipeline(subject: Subject, value: dict[str, Any]) -> Iterator[Finding]:
+    """A pipeline of diffusers names for each part a library, which is imported, and a class of it."""
+    for key, part in value.items():
+        names = isinstance(part, list) and len(part) == 2 and all(one is None or isinstance(one, str) for one in part)
+        if names and part[0] not in {None, "diffusers", "transformers"}:
+            yield subject.finding("json.code", f"{key}: {str(part[0])[:80]!a} would be imported", _REMEDY)
 
 
 def _secrets(subject: Subject) -> Iterator[Finding]:

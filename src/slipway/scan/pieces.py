@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from slipway import patterns
 from slipway.records import Finding
+from slipway.scan import tokenizer
 from slipway.scan.subject import TEXT_LIMIT, Subject
 
 PIECE = 512
@@ -73,7 +74,8 @@ def _fields(data: bytes, at: int, end: int, known: dict[int, int] | None) -> Ite
 
 def _judge_piece(subject: Subject, piece: bytes, at: int, *, given: bool) -> Iterator[Finding]:
     """`given` pieces were not found in texts, but put there by whoever trained."""
-    if len(piece) > PIECE or b"\0" in piece or (_URL if given else _PAGE).search(piece):
+    sentence = given and tokenizer.is_prose(piece.decode("utf-8", "replace").replace("\u2581", " "))
+    if len(piece) > PIECE or b"\0" in piece or sentence or (_URL if given else _PAGE).search(piece):
         yield subject.finding("tokenizer.piece", f"the piece {piece[:60]!r} is no plain piece of text", _REMEDY, at)
 
 
@@ -113,8 +115,8 @@ def _normalizer(subject: Subject, start: int, end: int) -> Iterator[Finding]:
     for field, number, first, _ in _fields(subject.content, start, end, NORMALIZER):
         if field == 6 and number:
             yield subject.finding("tokenizer.rewrite", "its normalizer has rules of its own as text", _REMEDY, first)
-        if field == 2 and number > CHARSMAP:
-            raise _FormError(f"its normalizer has {number} bytes", first)
+        if field == 2 and (number > CHARSMAP or not tokenizer.is_charsmap(subject.content[first : first + number])):
+            raise _FormError(f"its normalizer has {number} bytes that are no table of characters", first)
 
 
 def _trainer(subject: Subject, start: int, end: int) -> Iterator[Finding]:
@@ -127,7 +129,7 @@ def _trainer(subject: Subject, start: int, end: int) -> Iterator[Finding]:
 
 
 def _tiktoken(subject: Subject) -> Iterator[Finding]:
-    at = 0
+    at, seen = 0, set()
     for line in subject.content.splitlines(keepends=True):
         plain = line.rstrip(b"\r\n")
         if not _LINE.fullmatch(plain):
@@ -136,6 +138,9 @@ def _tiktoken(subject: Subject) -> Iterator[Finding]:
             piece = base64.b64decode(plain.split(b" ")[0], validate=True)
         except binascii.Error:
             raise _FormError(f"holds {plain[:40]!r}, which is not base64", at) from None
+        if piece in seen:
+            raise _FormError(f"gives {piece[:40]!r} two numbers", at)
+        seen.add(piece)
         yield from _judge_piece(subject, piece, at, given=False)
         at += len(line)
 

@@ -1,101 +1,43 @@
 """Renders chat templates in a process of their own: `python -m slipway.scan.rendering`, templates in, faults out.
 
 The process has an empty environment, one second of processor time for each template and 64 MB beside what the
-interpreter takes, and ends with its parent's patience. What a template makes of ordinary conversations must hold
-every content once and as it was, say no address, and say nothing of its own behind the first content but the marks
-of turns. A prompt that the model brings along stands before it.
+interpreter takes, and ends with its parent's patience. What a template makes of ordinary conversations
+(`slipway.scan.dialogues`) must hold every content once, as it was and as its speaker's, say no address, and say nothing
+of its own behind the first content but the marks of turns (`slipway.scan.turns`). A prompt that the model brings along
+stands before it, and is the same for all.
 """
 
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-Message = dict[str, Any]
+from slipway.scan import dialogues, turns
+from slipway.scan.dialogues import Dialogue, Message
+
+Faults = list[tuple[str, str]]
 SECONDS = 1
 """Processor time of one template."""
 MEMORY = 64 << 20
 LONGEST = 1 << 20
 """Longest rendering, in characters."""
-FEW = 4
-"""So many words beside role names may a template put between contents."""
 TOKENS = {
     "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>", "cls_token": "[CLS]",
     "sep_token": "[SEP]", "mask_token": "[MASK]",
 }  # fmt: skip
 SHORT = 4
 """Conversations up to this length, in messages, show what a template says on every occasion."""
-NAMES = re.compile(r"(?i)\b(user|assistant|system|human|model|instruction|response|tool|developer)\b")
-TOOL = {
-    "type": "function",
-    "function": {
-        "name": "weather_of",
-        "description": "Tells the weather.",
-        "parameters": {
-            "type": "object",
-            "properties": {"town": {"type": "string", "description": "Name of the town."}},
-            "required": ["town"],
-        },
-    },
-}
-_SAID = ("Zwölf “Boxer” jagen {n}: a<b & c>d, 'x' \\ {{y}}?\nLine two of {n}.", "Turn {n} — plain words.", "Why {n}?")
-_MARK = "\u27e6{n}\u27e7"
-"""A content that nobody waits for: no letter, no sign of a sentence."""
-
-
-def _turns(count: int, said: Sequence[str], *, system: bool = False) -> list[Message]:
-    """`count` turns of user and assistant, behind a system message if asked for."""
-    turns = [
-        {"role": ("user", "assistant")[n % 2], "content": said[n % len(said)].replace("{n}", f"#{n}#")}
-        for n in range(count)
-    ]
-    return [{"role": "system", "content": said[0].replace("{n}", "#100#")}, *turns] if system else turns
-
-
-def conversations(said: Sequence[str]) -> Iterator[tuple[str, list[Message], dict[str, Any]]]:
-    """(name, messages, further variables) of ordinary conversations, in which the forms `said` are said."""
-    for count in (1, 3, *range(2, 13), 40):
-        for prompt in (True, False):
-            yield f"{count} turns", _turns(count, said), {"add_generation_prompt": prompt}
-    for count in (1, 2, 5):
-        messages = _turns(count, said, system=True)
-        yield f"a system message and {count} turns", messages, {"add_generation_prompt": count % 2 == 1}
-    call = {"id": "call00001", "type": "function", "function": {"name": "weather_of", "arguments": {"town": "Kiel"}}}
-    answer = said[0].replace("{n}", "#101#")
-    called: list[Message] = [
-        *_turns(1, said),
-        {"role": "assistant", "content": "", "tool_calls": [call]},
-        {"role": "tool", "content": answer, "name": "weather_of", "tool_call_id": "call00001"},
-        *_turns(4, said)[3:],
-    ]
-    tools = {"tools": [TOOL], "add_generation_prompt": True}
-    yield "a tool", _turns(1, said), tools
-    yield "a tool and a system message", _turns(1, said, system=True), tools
-    yield "a call of a tool", called, tools
-
-
-def _parts(messages: Sequence[Message]) -> list[Message]:
-    return [
-        {**one, "content": [{"type": "text", "text": one["content"]}]} if one["content"] else one for one in messages
-    ]
+ROLES = 8
+"""So many roles beside the ordinary ones are tried."""
 
 
 def _compile(source: str) -> Any:
-    from jinja2 import TemplateError
-
-    from slipway.scan.syntax import environment
-
-    def refuse(message: str) -> None:
-        raise TemplateError(message)
-
-    def tojson(value: Any, ensure_ascii: bool = False, indent: int | None = None, **_: Any) -> str:
-        return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
+    from slipway.chat import environment
 
     setting = environment()
-    setting.globals.update(raise_exception=refuse, strftime_now=lambda _: "26 Jul 2024")
-    setting.filters["tojson"] = tojson
+    setting.globals["strftime_now"] = lambda _: "26 Jul 2024"
     return setting.from_string(source)
 
 
@@ -119,52 +61,31 @@ def _render(template: Any, messages: list[Message], variables: Mapping[str, Any]
     return "".join(parts)
 
 
-def _altered(rendering: str, messages: Sequence[Message]) -> str | None:
-    """The content that a rendering does not hold as it was, or not in its turn; None if all is there.
-
-    The system message may come anywhere, and some templates hold it back until the user has the last word. What a
-    tool answers may be written as JSON, or left out by a template that knows no tools.
-    """
-    place = 0
-    for message in messages:
-        role, content = message["role"], str(message["content"])
-        if role == "system" and messages[-1]["role"] == "user" and content not in rendering:
-            return content
-        if role in {"user", "assistant"} and content:
-            place = rendering.find(content, place)
-            if place < 0 or rendering.count(content) != 1:
-                return content
-    return None
-
-
-def _added(rendering: str, messages: Sequence[Message]) -> str | None:
-    """Prose that a rendering holds behind the first content; None if there is none."""
-    from slipway.scan.prose import words
-
-    contents = [re.escape(message["content"]) for message in messages]
-    gaps = re.split("|".join(sorted(contents, key=len, reverse=True)), rendering)
-    return next((gap for gap in gaps[1:] if words(NAMES.sub(" ", gap)) > FEW), None)
-
-
-def judge(source: str) -> list[tuple[str, str]]:
+def judge(source: str) -> Faults:
     """Faults (rule, reason) of one template, which `slipway.scan.syntax` has found nothing against."""
+    from slipway.chat import environment
+    from slipway.scan.conditions import roles
+
     template = _compile(source)
-    for form in (list, _parts):
-        faults, shown = _judge(template, form)
+    others = sorted(roles(environment().parse(source)))[:ROLES]
+    for form in (list, dialogues.in_parts):
+        faults, shown = _judge(template, form, others)
         if not any(rule == "template.content" for rule, _ in faults):
             return faults or list(_hidden(source, "\0".join(shown)))
-    return _judge(template, list)[0]
+    return _judge(template, list, others)[0]
 
 
 def _hidden(source: str, shown: str) -> Iterator[tuple[str, str]]:
     """Words that only some conversations bring out: no ordinary one has shown them."""
-    from slipway.scan.conditions import hidden, triggers
+    from slipway.chat import environment
+    from slipway.scan.conditions import cuts, hidden, triggers
     from slipway.scan.prose import ROLE, telling
-    from slipway.scan.syntax import environment
 
     tree = environment().parse(source)
     for text, line in triggers(tree):
         yield "template.trigger", f"line {line}: it asks whether a conversation says {text[:60]!a}"
+    for line in cuts(tree):
+        yield "template.rewrite", f"line {line}: it cuts off what is said"
     for one in hidden(tree):
         # The name of a role is seen in any conversation; who gets it must not hang on what is said.
         unseen = {text for text in one.texts if text.strip() not in shown or ROLE.fullmatch(text.strip())}
@@ -177,35 +98,57 @@ def _hidden(source: str, shown: str) -> Iterator[tuple[str, str]]:
             yield "template.conditional_text", reason
 
 
-def _judge(template: Any, form: Any) -> tuple[list[tuple[str, str]], list[str]]:
+def _judge(
+    template: Any, form: Callable[[Sequence[Message]], list[Message]], others: list[str]
+) -> tuple[Faults, list[str]]:
     """Faults, and what the template makes of contents that are no words."""
     shown: list[str] = []
-    for said in (_SAID, (_MARK,)):
+    for said in (dialogues.SAID, (dialogues.MARK,)):
         shown.clear()
+        heads: dict[str, str] = {}
         any_shown = False
-        for name, messages, variables in conversations(said):
-            rendering = _render(template, form(messages), variables)
+        for dialogue in dialogues.conversations(said):
+            rendering = _render(template, form(dialogue.messages), dialogue.variables)
             if rendering is not None:
                 any_shown = True
-                if len(messages) <= SHORT:
+                if len(dialogue.messages) <= SHORT:
                     shown.append(rendering)
-                if faults := _faults(rendering, name, messages, tools="tools" in variables):
+                if faults := _faults(rendering, dialogue, heads):
                     return faults, shown
+        for dialogue in (dialogues.with_role(role, said) for role in others):
+            rendering = _render(template, form(dialogue.messages), dialogue.variables)
+            if rendering is not None and (more := turns.added(*turns.cut(rendering, dialogue.messages), dialogue)):
+                return [_addition(dialogue, more)], shown
         if not any_shown:
             return [("template.content", "it refuses every ordinary conversation")], shown
     return [], shown
 
 
-def _faults(rendering: str, name: str, messages: Sequence[Message], *, tools: bool) -> list[tuple[str, str]]:
-    from slipway.scan.prose import ADDRESS
+def _addition(dialogue: Dialogue, more: str) -> tuple[str, str]:
+    return "template.addition", f"to {dialogue.name}, it adds words of its own: {more.strip()[:80]!a}"
 
-    faults: list[tuple[str, str]] = []
-    if (lost := _altered(rendering, messages)) is not None:
-        faults.append(("template.content", f"of {name}, it does not show {lost[:40]!a} once and as it was"))
-    elif not tools and (more := _added(rendering, messages)):
-        faults.append(("template.addition", f"to {name}, it adds words of its own: {more.strip()[:80]!a}"))
+
+def _faults(rendering: str, dialogue: Dialogue, heads: dict[str, str]) -> Faults:
+    """Faults of one rendering; `heads` keeps what a plain conversation begins with."""
+    from slipway.scan.prose import ADDRESS
+    from slipway.scan.subversion import subverting
+
+    faults: Faults = []
+    gaps, shown = turns.cut(rendering, dialogue.messages)
+    if (lost := turns.altered(rendering, dialogue.messages)) is not None:
+        faults.append(("template.content", f"of {dialogue.name}, it does not show {lost[:40]!a} once and as it was"))
+    elif more := turns.added(gaps, shown, dialogue):
+        faults.append(_addition(dialogue, more))
+    elif wrong := next(turns.mistaken(gaps, shown), None):
+        reason = f"of {dialogue.name}, it shows {wrong[0][:40]!a} behind {wrong[1].strip()[-40:]!a}, as another's words"
+        faults.append(("template.role", reason))
+    elif dialogue.plain and (begun := turns.head(gaps)) != heads.setdefault("plain", begun):
+        reason = f"how long a conversation is decides what it begins with: {heads['plain'][:40]!a} or {begun[:40]!a}"
+        faults.append(("template.conditional_text", reason))
     if found := ADDRESS.search(rendering):
         faults.append(("template.address", f"it shows an address: {rendering[found.start() :][:40]!a}"))
+    if len(shown) <= SHORT and (said := subverting("\n".join(gaps))):
+        faults.append(("template.subversion", f"of {dialogue.name}, it says {said[:80]!a}"))
     return faults
 
 

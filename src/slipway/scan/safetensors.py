@@ -7,6 +7,7 @@ Format: 8 bytes little-endian length, a JSON header of that length, then the ten
 overlap or tail (https://github.com/huggingface/safetensors#format).
 """
 
+import base64
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typing import Any
 
 from slipway import patterns
 from slipway.records import Finding
-from slipway.scan import shapes, structure, text, values
+from slipway.scan import containers, shapes, structure, subversion, text, values
 from slipway.scan.subject import Subject
 from slipway.scan.values import Tensor
 
@@ -26,9 +27,17 @@ BITS = {
     "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "C64": 64, "F64": 64,
     "I64": 64, "U64": 64, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
 }  # fmt: skip
+RANK = 64
+"""Sides of a tensor."""
+TWICE = 4
+"""Tied weights are counted more than once by some, and sizes before a quantisation by others."""
 PERSONAL = ("email", "card", "iban", "ssn")
 """Personal data that metadata may not hold."""
 _NAME = re.compile(r"[A-Za-z0-9_.\-/]{1,512}")
+_CODE = re.compile(
+    r"(?i)\"?\b(?:auto_map|_target_|trust_remote_code|custom_generate|custom_pipelines?)\b\"?\s*[:=]|<\s*(?:script|iframe)\b"
+    r"|\bon(?:error|load|click)\s*=|\bjavascript:|__reduce__|__import__"
+)
 _REMEDY = "save the weights again with safetensors"
 
 
@@ -44,8 +53,12 @@ def _judge_tensor(subject: Subject, name: str, entry: Any, space: int) -> tuple[
     if not isinstance(dtype, str) or dtype not in BITS:
         return refused("dtype", f"unknown dtype {str(dtype)[:40]!r}")
     for label, numbers in (("shape", shape), ("data_offsets", offsets)):
-        if not isinstance(numbers, list) or any(type(n) is not int or n < 0 or n >= 2**63 for n in numbers):
-            return refused("header", f"{label} is not a list of whole numbers")
+        if (
+            not isinstance(numbers, list)
+            or len(numbers) > RANK
+            or any(type(n) is not int or n < 0 or n >= 2**63 for n in numbers)
+        ):
+            return refused("header", f"{label} is not a list of up to {RANK} whole numbers")
     if len(offsets) != 2 or not offsets[0] <= offsets[1] <= space:
         return refused("bounds", f"data_offsets {offsets} do not lie within the {space} bytes of data")
     if prod(shape) * BITS[dtype] != 8 * (offsets[1] - offsets[0]):
@@ -77,10 +90,23 @@ def _judge_metadata(subject: Subject, metadata: Any) -> Iterator[Finding]:
         if found := patterns.find(value, PERSONAL):
             reason = f"{key[:40]!r} holds personal data ({found[0].kind}: {value[found[0].start :][:4]}…)"
             yield subject.finding("safetensors.personal", reason, "remove it from the metadata")
+        if code := _CODE.search(value):
+            reason = f"{key[:40]!r} holds what a loader would run: {code[0][:40]!a}"
+            yield subject.finding("safetensors.metadata", reason, "remove it from the metadata")
+        if said := subversion.subverting(value) or (is_packed_pickle(value) and "a pickle in base64"):
+            yield subject.finding("safetensors.metadata", f"{key[:40]!r} holds {said[:60]!a}", "remove it")
         if any(not (c.isprintable() or c in "\n\t") for c in key + value):
             yield subject.finding(
                 "safetensors.metadata", f"{key[:40]!r} holds control or direction characters", _REMEDY
             )
+
+
+def is_packed_pickle(value: str) -> bool:
+    """Whether a text is a pickle in base64, as some keep objects in metadata."""
+    try:
+        return containers.is_pickle(base64.b64decode(value, validate=True))
+    except ValueError:
+        return False
 
 
 def _judge_header(subject: Subject, header: Any, start: int, tensors: list[Tensor]) -> Iterator[Finding]:
@@ -166,6 +192,11 @@ def check_index(subject: Subject) -> Iterator[Finding]:
         if name.endswith(".safetensors"):
             yield subject.finding("index.shard", f"does not name {name}, which would be published unused", _REMEDY)
     yield from _judge_map(subject, shards)
+    metadata = value.get("metadata")
+    total = metadata.get("total_size") if isinstance(metadata, dict) else None
+    held = sum(subject.path.with_name(n).lstat().st_size for n in set(shards.values()) if n in subject.siblings)
+    if total is not None and not (type(total) in (int, float) and 0 <= total <= TWICE * held + (1 << 20)):
+        yield subject.finding("index.size", f"says {total} bytes; its shards have {held}", _REMEDY)
 
 
 def _judge_map(subject: Subject, shards: dict[str, str]) -> Iterator[Finding]:

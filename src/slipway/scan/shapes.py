@@ -2,7 +2,7 @@
 
 Weights that do not fit are filled up at random, or fail, on the machine of whoever loads them. Judged is only what is
 certain: families whose tensors have a known role, keys that the configuration states itself, and weights that are not
-quantised. An architecture that is not in the table is not judged, and never refused for it.
+quantised. What holds of every architecture is judged by `slipway.scan.unlisted`.
 """
 
 import re
@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from slipway.records import Finding
-from slipway.scan import structure
+from slipway.scan import structure, unlisted
 from slipway.scan.subject import Subject
 from slipway.scan.values import Tensor
 
@@ -87,6 +87,7 @@ FAMILIES: Mapping[str, Family] = {
     "gpt2": _GPT2,
     **dict.fromkeys(("t5", "mt5"), _T5),
 }
+_TABLE = re.compile(r"^(embed_tokens|embeddings\.word_embeddings|wte|shared)\.weight$")
 _PREFIX = re.compile(r"^(?:model\.|transformer\.|bert\.|roberta\.)")
 
 
@@ -146,10 +147,14 @@ def _judge_dtype(tensor: Tensor, promised: str | None) -> str | None:
 
 def _faults(config: Mapping[str, Any], tensors: Iterable[Tensor], *, whole: bool) -> Iterator[tuple[str, str]]:
     """(rule, reason) for all that contradicts the configuration."""
-    family = FAMILIES[config["model_type"]]
+    family = FAMILIES.get(str(config.get("model_type")))
+    if family is None:
+        yield from unlisted.judge(config, tensors, whole=whole)
+        return
     stated = config.get("dtype", config.get("torch_dtype"))
     promised = NAMED.get(stated.removeprefix("torch.")) if isinstance(stated, str) else None
     seen: dict[str, set[int]] = {}
+    known: set[str] = set()
     for tensor in tensors:
         role = _PREFIX.sub("", tensor.name)
         for place in family.layers:
@@ -157,10 +162,13 @@ def _faults(config: Mapping[str, Any], tensors: Iterable[Tensor], *, whole: bool
                 seen.setdefault(place, set()).add(int(found[1]))
                 role = f"{place}.N.{role[found.end() :]}"
                 break
+        known.add(role)
         if reason := _judge_shape(tensor, role, family, config):
             yield "shape", reason
         elif role in family.roles and (reason := _judge_dtype(tensor, promised)):
             yield "dtype", reason
+    if whole and seen and not any(role in family.roles for role in known if _TABLE.search(role)):
+        yield "shape", "holds layers, but no table of words, so whoever loads it gets one at random"
     for reason in _judge_layers(seen, config, family, whole=whole):
         yield "layers", reason
 
@@ -175,8 +183,7 @@ def check(subject: Subject, tensors: Iterable[Tensor]) -> Iterator[Finding]:
     if not PurePosixPath(subject.name).name.startswith("model"):
         return  # an adapter's or another part's weights: the configuration does not describe them
     config = _config(subject)
-    kind = config.get("model_type")
-    if not isinstance(kind, str) or kind not in FAMILIES or config.get("quantization_config"):
+    if not config or config.get("quantization_config"):
         return
     whole = PurePosixPath(subject.name).name == WHOLE
     for number, (rule, reason) in enumerate(_faults(config, tensors, whole=whole)):

@@ -29,8 +29,9 @@ class Subject:
     """All names in the bundle."""
 
     def finding(self, rule: str, reason: str, remedy: str, offset: int | None = None) -> Finding:
-        """A finding on this file; its name is escaped, as it may steer the terminal that shows it."""
-        return Finding(rule=rule, path=shown(self.name), offset=offset, reason=reason, remedy=remedy)
+        """A finding on this file; what is odd in names and reasons is escaped, as it may steer who shows it."""
+        plain = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in reason)
+        return Finding(rule=rule, path=shown(self.name), offset=offset, reason=plain, remedy=remedy)
 
     def read(self, size: int, offset: int = 0) -> bytes:
         """Up to `size` bytes from `offset`; does not follow a link that appeared after the walk."""

@@ -58,29 +58,11 @@ class Fault(NamedTuple):
     line: int
 
 
-def environment() -> Any:
-    """Jinja as transformers sets it up, with the two extensions that templates may use."""
-    from jinja2.ext import Extension
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    class Generation(Extension):
-        """`{% generation %}` marks what counts in training; here it is only its body."""
-
-        tags = {"generation"}
-
-        def parse(self, parser: Any) -> nodes.Node | list[nodes.Node]:
-            next(parser.stream)
-            body: list[nodes.Node] = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-            return body
-
-    return ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"]
-    )
-
-
 def parse(source: str) -> tuple[nodes.Template | None, list[Fault]]:
     """The tree of a template, or why there is none."""
     from jinja2 import TemplateSyntaxError
+
+    from slipway.chat import environment
 
     if len(source) > SIZE:
         return None, [Fault("template.size", f"has {len(source)} characters; at most {SIZE} are read", 1)]

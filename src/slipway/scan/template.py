@@ -1,8 +1,8 @@
 """Chat templates are programs: their language is held to an allowlist, then they are rendered under watch.
 
-First the syntax tree (`slipway.scan.syntax`); a template that keeps to the language is rendered for ordinary
-conversations in a process of its own (`slipway.scan.rendering`), where words that depend on what a conversation says
-(`slipway.scan.conditions`) are found. The template that Slipway ships is known by its digest.
+First the syntax tree (`slipway.scan.syntax`) and the words in it (`slipway.scan.literals`). What keeps to the language
+is rendered for ordinary conversations in a process of its own (`slipway.scan.rendering`), where words that depend on
+what a conversation says (`slipway.scan.conditions`) are found. The template that Slipway ships is known by its digest.
 """
 
 import json
@@ -34,7 +34,7 @@ def judge(subject: Subject, sources: Mapping[str, str]) -> Iterator[Finding]:
         subject: the file that holds the templates.
         sources: where in it -> template.
     """
-    from slipway.scan import prose, syntax
+    from slipway.scan import literals, syntax
 
     sound = {}
     for where, source in sources.items():
@@ -42,8 +42,7 @@ def judge(subject: Subject, sources: Mapping[str, str]) -> Iterator[Finding]:
             continue
         tree, faults = syntax.parse(source)
         faults += [] if tree is None else list(syntax.check(tree))
-        if tree is not None and (found := prose.address(tree)):
-            faults.append(syntax.Fault("template.address", f"holds an address: {found[0][:60]!r}", found[1]))
+        faults += [] if tree is None else list(literals.faults(source, tree))
         for fault in sorted(set(faults))[:10]:
             yield subject.finding(fault.rule, f"{where}line {fault.line}: it {fault.reason}", REMEDY)
         if not faults:

@@ -26,8 +26,14 @@ BLOCK = 1 << 20
 """Bytes looked at at once."""
 SHOWN = 20
 """Findings of one file at most; what is wrong with one tensor is often wrong with all."""
-NEUTRAL = re.compile(r"lora_B|lora_embedding_A|lora_E\b|bias|mask_token|position_embedding|(^|\.)(ia3_l|vera_lambda)")
-"""Parts of names whose tensors may be zero: without an effect until they are trained."""
+NEUTRAL = re.compile(
+    r"lora_B|lora_embedding_A|lora_E\b|bias|position_embedding|(^|\.)(ia3_l|vera_lambda)|rel_pos|pos_embed|time_embed"
+    r"|(mask|class|cls|group|register|query)_tokens?\b|attention_weights|sampling_offsets|codebook|router|gate\.weight$"
+    r"|_projection_weight$|\.ape$|weight_integer$|bbox_embed|gate_preact"
+)
+"""Parts of names whose tensors may be zero: without an effect until they are trained, as the libraries make them."""
+BOUND = re.compile(r"[_.](min|max)$")
+"""Names of single numbers that stand for a bound; there is none if they are infinite."""
 SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors$")
 """A part of a model may hold biases only; a whole one that is all zero holds nothing."""
 _REMEDY = "publish a checkpoint from before the training went wrong, or save the file again"
@@ -118,6 +124,9 @@ def _judge_tensor(reader: _Reader, tensor: Tensor) -> tuple[tuple[str, str, int]
     for start, block in reader.blocks(tensor.first, tensor.last, form.bytes):
         finite, none = _judge_block(block, form)
         if not finite:
+            whole = int(block[0]) & ((1 << (8 * form.bytes - 1)) - 1)
+            if BOUND.search(tensor.name) and prod(tensor.shape) == 1 and whole == form.above:
+                return None, False
             at = start + form.bytes * int(_no_numbers(block, form).argmax())
             place = (at - tensor.first) // form.bytes
             return ("not_finite", f"holds NaN or an infinite value, the first as number {place}", at), False

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.scan.published import PUBLISHED
+
 TEXT = [
     "the quick brown fox jumps over the lazy dog", "a model is released with its data card", "numbers 12 and 345 are here",
     "Fünf Äpfel kosten 3,50 €", "def add(first, second): return first + second", "what is it good for? nothing, I say!",
@@ -267,5 +269,9 @@ def bundles(root: Path) -> dict[str, Path]:
     )
     found["sentencepiece"] = _changed(llama, root / "sentencepiece", lambda d: sentencepiece(d / "tokenizer.model"))
     found["older-files"] = _changed(qwen, root / "older-files", _older)
+    for name, source in PUBLISHED.items():
+        found[f"template-{name}"] = root / f"template-{name}"
+        found[f"template-{name}"].mkdir()
+        (found[f"template-{name}"] / "chat_template.jinja").write_text(source, "utf-8")
     found["processor"] = _changed(vit, root / "processor", _processors)
     return found

@@ -57,7 +57,7 @@ def _gguf() -> list[Case]:
     entry = struct.pack("<Q", len(template)) + template + struct.pack("<IQ", 8, len(text)) + text
     return many(
         "GGUF",
-        UNKNOWN,
+        (*UNKNOWN, "gguf."),
         {
             "no tensors": ("model.gguf", gguf()),
             "counts beyond the file": ("model.gguf", gguf(tensors=2**60)),

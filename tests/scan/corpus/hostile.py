@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.scan.corpus import configs, documents, foreign, pickles, templates, weights
+from tests.scan.corpus import configs, documents, foreign, fresh, pickles, templates, weights, words
 from tests.scan.corpus.case import Case
 
 
@@ -15,6 +15,8 @@ def corpus(mark: Path) -> list[Case]:
         *templates.cases(),
         *documents.cases(),
         *foreign.cases(mark),
+        *words.cases(),
+        *fresh.cases(),
     ]
     names = [(case.category, case.id) for case in found]
     assert len(set(names)) == len(names), sorted({name for name in names if names.count(name) > 1})
