@@ -13,6 +13,12 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="look at FILE instead of making it")
     parser.add_argument("--identity", metavar="NAME", help="with --check: who must have signed, e.g. a mailbox")
     parser.add_argument("--issuer", metavar="URL", help="with --check: who must vouch for the identity")
+    parser.add_argument(
+        "--trust-config",
+        metavar="TRUST",
+        help="a Sigstore of your own (ClientTrustConfig, JSON), with whose roots --check needs no network; "
+        "default: the public one",
+    )
 
 
 def countersign(arguments: argparse.Namespace) -> int:
@@ -24,13 +30,17 @@ def countersign(arguments: argparse.Namespace) -> int:
     from slipway.release.signing import keyless
 
     directory, bundle = Path(arguments.release), Path(arguments.bundle)
+    trust = Path(arguments.trust_config) if arguments.trust_config else None
     if not directory.is_dir():
         raise UserError(f"{directory}: no such directory; `slipway fetch` brings a release there")
     if not arguments.check:
-        print(f"signed: {keyless.countersign(directory, bundle)}")
+        if arguments.identity or arguments.issuer:
+            raise UserError("--identity and --issuer go with --check; who signs, the token says")
+        signed = keyless.countersign(directory, bundle, trust)
+        print(f"{bundle}: signed by {signed.identity}, says {signed.issuer}; entry {signed.entry} of the log")
         return 0
     if not (arguments.identity and arguments.issuer):
         raise UserError("--check asks for --identity and --issuer: a signature by anybody says nothing")
-    keyless.check(directory, bundle, arguments.identity, arguments.issuer)
+    keyless.check(directory, bundle, arguments.identity, arguments.issuer, trust)
     print(f"{directory}: every file as signed by {arguments.identity}, says {arguments.issuer}")
     return 0
