@@ -13,8 +13,8 @@ release: $(VENV)/.core  ## build what is stale, then gate, approve, sign, regist
 build: $(VENV)/.core  ## run the stages whose inputs changed
 	@slipway build
 
-test: $(VENV)/.dev  ## run all tests
-	@pytest $(ARGS)
+test: $(VENV)/.dev  ## run all tests; JOBS=2 runs them in two processes
+	@pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile) $(ARGS)
 
 up: $(VENV)/.core  ## start Prefect, MLflow and the scheduler on localhost
 	@slipway up

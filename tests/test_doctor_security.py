@@ -1,6 +1,10 @@
-"""`slipway doctor --security`: each default on real servers, as `slipway up` starts them and as nobody should."""
+"""`slipway doctor --security`: each default on real servers, as `slipway up` starts them and as nobody should.
+
+Those of a team are in tests/integration/test_team_profile.py.
+"""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,8 +22,7 @@ from slipway.security import machine
 from slipway.security import mlflow as mlflow_probes
 from slipway.security import prefect as prefect_probes
 from slipway.security.http import Server
-from tests import tiny_project
-from tests.integration.test_team_profile import team  # noqa: F401  a fixture
+from tests import prefect_server, tiny_project
 
 CODE = "import sys; from slipway.cli import main; sys.exit(main(['doctor', '--security']))"
 
@@ -164,33 +167,19 @@ def test_accounts_of_mlflow_may_do_nothing_at_first(alone):
 
 
 @pytest.mark.journey
-def test_what_up_starts_has_every_default(tmp_path):
+def test_what_up_starts_has_every_default(tmp_path, prefect_database):
     project = tiny_project.make(tmp_path / "project")
     (project / "prefect.yaml").write_text(
         "name: tiny\ndeployments: [{name: never, entrypoint: 'tiny.py:build', work_pool: {name: local}}]\n"
     )
     (project / "params.yaml").write_text("{}\n")
-    before = dict(os.environ)
-    os.environ.clear()
-    os.environ.update(
-        tiny_project.environment(
-            SLIPWAY_PREFECT_PORT=str(processes.free_port()),
-            SLIPWAY_MLFLOW_PORT=str(processes.free_port()),
-            SLIPWAY_KEY_PASSWORD="opens a key",
-        )
-    )
-    try:
-        servers.up(project)
+    with prefect_server.up(project, prefect_database, SLIPWAY_KEY_PASSWORD="opens a key"):
         seen = {name: psutil.Process(pid).environ() for name, (_, pid) in servers.running(project).items()}
         done = subprocess.run(
             [sys.executable, "-c", CODE],
             cwd=project, capture_output=True, text=True, check=False,
             env={**os.environ, "DVC_SITE_CACHE_DIR": str(tmp_path / "site")},
         )  # fmt: skip
-    finally:
-        servers.down(project)
-        os.environ.clear()
-        os.environ.update(before)
     for name in ("prefect", "mlflow"):
         assert seen[name]["PREFECT_API_URL"]
         assert "SLIPWAY_KEY_PASSWORD" not in seen[name], "a server signs nothing"
@@ -205,7 +194,7 @@ def test_what_up_starts_has_every_default(tmp_path):
 
 
 @pytest.mark.journey
-def test_servers_without_the_defaults_are_found_out(tmp_path):
+def test_servers_without_the_defaults_are_found_out(tmp_path, prefect_database):
     careless = {
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "true",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "true",
@@ -214,6 +203,8 @@ def test_servers_without_the_defaults_are_found_out(tmp_path):
         "PREFECT_SERVER_ANALYTICS_ENABLED": "true",
         "PREFECT_HOME": str(tmp_path / "prefect"),
     }
+    (tmp_path / "prefect").mkdir()
+    shutil.copy(prefect_database, tmp_path / "prefect" / "prefect.db")
     ports = {name: processes.free_port() for name in ("mlflow", "prefect")}
     everywhere = "0.0.0.0"  # noqa: S104  that is the fault
     store = ["--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db"]
@@ -251,18 +242,3 @@ def test_servers_without_the_defaults_are_found_out(tmp_path):
 
     if _own_addresses():
         assert {"mlflow address", "prefect address"} <= faults, [*mlflow, *prefect]
-
-
-@pytest.mark.journey
-def test_a_teams_servers_ask_for_a_login(team):  # noqa: F811
-    login = f"{team['MLFLOW_TRACKING_USERNAME']}:{team['MLFLOW_TRACKING_PASSWORD']}"
-    mlflow = list(mlflow_probes.examine(Server("mlflow", team["MLFLOW_TRACKING_URI"], login)))
-    prefect = list(prefect_probes.examine(Server("prefect", team["PREFECT_API_URL"], team["PREFECT_API_AUTH_STRING"])))
-    found = {answer.subject: answer.verdict for answer in [*mlflow, *prefect]}
-    assert found.pop("mlflow pickle") == "not run", "its environment cannot be seen from outside"
-    assert set(found.values()) == {"ok"}, [*mlflow, *prefect]
-    assert "401" in of("mlflow address", mlflow).finding
-    assert "401" in of("prefect address", prefect).finding
-    assert "without login is refused" in of("prefect sockets", prefect).finding
-    wrong = list(mlflow_probes.examine(Server("mlflow", team["MLFLOW_TRACKING_URI"], "admin:wrong")))
-    assert of("mlflow login", wrong).verdict == "not run"

@@ -1,5 +1,7 @@
 """A four-stage project (a → b, c → d) in a directory, whose stages wait, fail or write as files in `control/` say.
 
+`sleep SECONDS` and `until PATH` wait, `fail` fails; what stands behind the first word goes into the output.
+
 Real `dvc.yaml`, real DVC, real processes; only the wiring to MLflow and the lock of inputs (`flows.hooks`) is
 replaced by functions that do nothing.
 """
@@ -26,6 +28,12 @@ with open(f"log/{name}", "a") as log:
 print(f"{name} begins", flush=True)
 if action == "sleep":
     time.sleep(float(value))
+if action == "until":
+    deadline = time.monotonic() + 240
+    while not Path(value).exists():
+        time.sleep(0.02)
+        if time.monotonic() > deadline:
+            sys.exit(f"{value} did not come")
 if action == "fail":
     print("the reason why", file=sys.stderr)
     sys.exit(2)
@@ -101,7 +109,7 @@ def start(project: Path, *arguments: str, **more: str) -> subprocess.Popen:
 def run(project: Path, *arguments: str, **more: str) -> tuple[int, str]:
     """Exit code and output of `slipway build`."""
     process = start(project, *arguments, **more)
-    output, _ = process.communicate(timeout=240)
+    output, _ = process.communicate(timeout=400)
     return process.returncode, output
 
 

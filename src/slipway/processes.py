@@ -9,6 +9,7 @@ import base64
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -27,7 +28,15 @@ if TYPE_CHECKING:
     import psutil
 
 
-SECRETS = ("SLIPWAY_KEY_PEM", "SLIPWAY_KEY_PASSWORD", "SLIPWAY_PKCS11_PIN", "SLIPWAY_WEBHOOK_SECRET")
+SECRETS = (
+    "SLIPWAY_KEY_PEM",
+    "SLIPWAY_KEY_PASSWORD",
+    "SLIPWAY_PKCS11_PIN",
+    "SLIPWAY_WEBHOOK_SECRET",
+    "SLIPWAY_IDENTITY_TOKEN",
+    "SIGSTORE_ID_TOKEN",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+)
 
 
 def without_secrets() -> dict[str, str]:
@@ -155,10 +164,24 @@ def die_with(pid: int) -> None:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A TCP port of 127.0.0.1 that nobody listens on now.
+
+    Drawn from below those that systems give to outgoing connections (Linux: from 32768), so that no connection takes
+    it before the server that it is meant for.
+
+    Raises:
+        UserError: a hundred ports in turn were taken.
+    """
+    for _ in range(100):
+        port = 20_000 + secrets.randbelow(10_000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise UserError("no free port of 127.0.0.1 was found among 100 from 20000 to 29999; see `ss -lnt` for who has them")
 
 
 def port_user(port: int) -> str | None:

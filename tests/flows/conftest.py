@@ -39,6 +39,15 @@ def project(tmp_path, monkeypatch, environment, database):
 
 
 @pytest.fixture
+def server_project(project, prefect_database):
+    """The project, for a flow that starts Prefect's server in it."""
+    home = project / ".slipway" / "prefect"
+    home.mkdir(exist_ok=True)
+    shutil.copy(prefect_database, home / "prefect.db")
+    return project
+
+
+@pytest.fixture
 def run():
     """Every step of a release as the flow does it, without Prefect."""
 

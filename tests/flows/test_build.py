@@ -10,24 +10,15 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from slipway import processes
 from slipway.graph import stages
-from tests import tiny_project
+from tests import prefect_server, tiny_project
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory):
+def api(tmp_path_factory, prefect_database):
     """One Prefect server for all builds of this file; each would else start its own."""
-    home = tmp_path_factory.mktemp("prefect")
-    port, log = processes.free_port(), home / "server.log"
-    env = tiny_project.environment(PREFECT_HOME=str(home))
-    command = [sys.executable, "-m", "flows.server", str(port), str(os.getpid())]
-    server = processes.start(command, cwd=tiny_project.ROOT, env=env, log=log)
-    url = f"http://127.0.0.1:{port}/api"
-    processes.wait_healthy("Prefect", f"{url}/health", server, log)
-    yield url
-    processes.end(server.pid)
-    server.wait()
+    with prefect_server.running(tmp_path_factory.mktemp("prefect"), prefect_database) as url:
+        yield url
 
 
 @pytest.fixture
@@ -37,10 +28,10 @@ def project(tmp_path):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory, api):
-    """A project that was built once, with b and c waiting a second each; and what that build wrote."""
+    """A project that was built once, with b and c each waiting until the other has begun; and what that build wrote."""
     project = tiny_project.make(tmp_path_factory.mktemp("built") / "project")
-    for name in "bc":
-        (project / "control" / name).write_text("sleep 1.5")
+    (project / "control" / "b").write_text("until log/c")
+    (project / "control" / "c").write_text("until log/b")
     code, output = tiny_project.run(project, PREFECT_API_URL=api)
     assert code == 0, output
     return project, output
@@ -51,7 +42,7 @@ def spans(project, name):
     return [float(moment) for _, moment, _ in lines]
 
 
-def wait_for(condition, limit=60.0):
+def wait_for(condition, limit=240.0):
     deadline = time.monotonic() + limit
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -126,7 +117,7 @@ def test_a_stopped_build_leaves_no_process(project, api, number):
     build = tiny_project.start(project, PREFECT_API_URL=api)
     wait_for(lambda: all((project / "log" / name).exists() for name in "bc"))
     build.send_signal(number)
-    build.communicate(timeout=30)
+    build.communicate(timeout=120)
     assert build.returncode != 0
     assert tiny_project.pids(project) == set()
     assert not list((project / ".slipway" / "running").iterdir())
@@ -138,7 +129,7 @@ def test_a_killed_build_ends_its_stages_and_the_next_one_finishes(project, api):
     wait_for((project / "log" / "a").exists)
     build.kill()
     build.wait()
-    wait_for(lambda: not tiny_project.pids(project), limit=4)
+    wait_for(lambda: not tiny_project.pids(project))
 
     (project / "control" / "a").unlink()
     code, output = tiny_project.run(project, PREFECT_API_URL=api)
@@ -165,13 +156,16 @@ def test_the_next_build_ends_what_a_killed_one_left_at_once(project, api):
 
 @pytest.mark.journey
 def test_a_second_build_names_the_first_and_waits(project, api):
-    (project / "control" / "a").write_text("sleep 6")
+    (project / "control" / "a").write_text("until control/go")
     first = tiny_project.start(project, PREFECT_API_URL=api)
     wait_for((project / "log" / "a").exists)
-    code, output = tiny_project.run(project, PREFECT_API_URL=api)
-    first.communicate(timeout=60)
-    assert f"another build runs here (pid {first.pid})" in output
-    assert (first.returncode, code) == (0, 0)
+    second = tiny_project.start(project, PREFECT_API_URL=api)
+    told = next(line for line in second.stdout if "another build runs here" in line)
+    assert f"(pid {first.pid})" in told
+    (project / "control" / "go").touch()
+    first.communicate(timeout=240)
+    output = second.stdout.read()
+    assert (first.returncode, second.wait()) == (0, 0)
     assert table(output) == dict.fromkeys("abcd", "cached")
 
 
@@ -218,11 +212,11 @@ def test_an_address_that_does_not_answer_is_named(project):
 def test_plain_dvc_builds_the_same_bytes(built, tmp_path):
     project, _ = built
     other = tiny_project.make(tmp_path / "other")
-    for name in "bc":
-        (other / "control" / name).write_text("sleep 1.5")
+    for name, value in {"b": "log/c", "c": "log/b"}.items():
+        (other / "control" / name).write_text(f"as {value}")  # DVC runs one after the other, so neither waits
     env = tiny_project.environment()
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
-    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], cwd=other, env=env, check=True, timeout=60)
+    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], cwd=other, env=env, check=True, timeout=240)
     theirs, ours = (YAML(typ="safe").load((one / "dvc.lock").read_text()) for one in (other, project))
     assert theirs == ours
     # Ours stands in the order of the graph, whichever of b and c ended first.

@@ -12,19 +12,28 @@ import pytest
 from flows import gate_console, gating, steps
 from flows.release_console import gate_table, released_already
 from slipway.errors import Refusal
+from slipway.files import write_atomic
 from slipway.records import GateVerdict
 from slipway.release.bundle import manifest
 from tests import evaluation_records, gate_records, release_project
 
 
+def built_by(root, run_id):
+    """As a finished build leaves it."""
+    from slipway.adapters.tracking import runs
+
+    kept = runs.BuiltBy(name="tiny", run_id=run_id)
+    write_atomic(root / runs.KEPT / f"{manifest.digest(root / 'bundle')}.json", kept.to_json())
+
+
 def built(root: Path) -> str:
     """An MLflow run that built the bundle as it lies."""
     from slipway.adapters.tracking import start_build_run
-    from slipway.adapters.tracking.client import DIGEST, client
+    from slipway.adapters.tracking.client import client
 
     run_id = start_build_run(root, "tiny", {"name": "tiny"})
-    client(root).set_tag(run_id, DIGEST, manifest.digest(root / "bundle"))
     client(root).set_terminated(run_id)
+    built_by(root, run_id)
     return run_id
 
 
@@ -81,7 +90,7 @@ def test_it_starts_without_prefect_and_torch(project, environment):
         "assert not heavy, heavy"
     )
     process = release_project.start(code, project, environment)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
 
 
@@ -89,7 +98,7 @@ def test_without_a_tracker_none_is_made_or_imported(project, environment):
     (project / ".slipway" / "mlflow.db").unlink()
     code = "import sys\nfrom flows.gate_console import main\nassert main([]) == 0\nassert 'mlflow' not in sys.modules"
     process = release_project.start(code, project, environment)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
     assert not (project / ".slipway" / "mlflow.db").exists()
 
@@ -97,6 +106,7 @@ def test_without_a_tracker_none_is_made_or_imported(project, environment):
 def test_a_tracker_that_does_not_answer_is_said_and_decides_nothing(project, monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    built_by(project, "00" * 16)
     assert gate_console.main([]) == 0
     shown = capsys.readouterr()
     assert "the signed channel alone says who the champion is" in shown.err
@@ -105,6 +115,7 @@ def test_a_tracker_that_does_not_answer_is_said_and_decides_nothing(project, mon
 
 def test_a_database_that_is_none_is_said_and_decides_nothing(project, capsys):
     (project / ".slipway" / "mlflow.db").write_text("no database")
+    built_by(project, "00" * 16)
     assert gate_console.main([]) == 0
     assert "MLflow did not take the verdict" in capsys.readouterr().out
 

@@ -18,7 +18,7 @@ def built(tmp_path_factory):
     project = tiny_project.make(tmp_path_factory.mktemp("graph") / "project")
     env = tiny_project.environment()
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
-    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], cwd=project, env=env, check=True, timeout=60)
+    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], cwd=project, env=env, check=True, timeout=240)
     return project
 
 
@@ -62,6 +62,7 @@ def test_a_graph_that_dvc_cannot_read_is_a_clear_error(tmp_path):
         json.dumps({"write": {"{out}": {"pid": os.getpid(), "cmd": "repro a"}}, "read": {}}),
         json.dumps({"write": {}, "read": {"{out}": [{"pid": os.getpid(), "cmd": "repro a"}]}}),
     ],
+    ids=["torn", "write", "read"],
 )
 def test_dead_path_locks_do_not_stop_a_build(tmp_path, content):
     project = tiny_project.make(tmp_path / "project")
@@ -71,7 +72,7 @@ def test_dead_path_locks_do_not_stop_a_build(tmp_path, content):
     env = tiny_project.environment()
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
     command = [sys.executable, "-m", "dvc", "repro", "-q", "--single-item", "a"]
-    done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -1,22 +1,17 @@
 """Approval from the form of a paused run: a real Prefect server and worker, answered through the API as the UI does."""
 
 import json
-import os
 import subprocess
 import sys
-import time
 
 import pytest
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3 import Retry
 
-from slipway import processes
-from slipway.adapters import servers
 from slipway.release.bundle import manifest
 from slipway.release.reading import verify
 from slipway.release.signing import keys
-from tests import release_project, tiny_project
+from tests import release_project
+from tests.prefect_server import Api, address, until, up
 
 pytestmark = pytest.mark.journey
 
@@ -37,7 +32,7 @@ deployments:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory, database):
+def project(tmp_path_factory, database, prefect_database):
     """Released by nobody yet; server and worker run."""
     tmp_path = tmp_path_factory.mktemp("form")
     root = release_project.make(tmp_path / "project")
@@ -53,60 +48,28 @@ def project(tmp_path_factory, database):
     policy = {"required": 1, "approvers": {"ana": "ana.pub"}}
     (root / "params.yaml").write_text(json.dumps(release_project.values(approval=policy)))
     release_project.bundle(root)
-    before = dict(os.environ)
-    os.environ.clear()
-    os.environ.update(
-        tiny_project.environment(
-            SLIPWAY_PREFECT_PORT=str(processes.free_port()),
-            SLIPWAY_MLFLOW_PORT=str(processes.free_port()),
-            PREFECT_WORKER_QUERY_SECONDS="1",
-        )
-    )
-    try:
-        servers.up(root)
+    with up(root, prefect_database, PREFECT_WORKER_QUERY_SECONDS="1"):
         yield root
-    finally:
-        servers.down(root)
-        os.environ.clear()
-        os.environ.update(before)
 
 
-class Api:
-    """The server's API, with a token against requests of other sites; asked again, as by Prefect, while it is busy."""
+@pytest.fixture(scope="module")
+def api(project):
+    return Api(address())
 
-    def __init__(self):
-        self.url = f"http://127.0.0.1:{os.environ['SLIPWAY_PREFECT_PORT']}/api"
-        self.session = requests.Session()
-        busy = Retry(status=8, backoff_factor=0.25, status_forcelist=[503], allowed_methods=None)
-        self.session.mount("http://", HTTPAdapter(max_retries=busy))
-        token = self("GET", "csrf-token?client=test")["token"]
-        self.session.headers.update({"Prefect-Csrf-Client": "test", "Prefect-Csrf-Token": token})
 
-    def __call__(self, method, path, body=None):
-        response = self.session.request(method, f"{self.url}/{path}", json=body, timeout=20)
-        response.raise_for_status()
-        return response.json()
+def form_of(api, run, state):
+    """What the form of a paused run says; the server has it a moment after the state."""
+    keyset = state["state_details"]["run_input_keyset"]
 
-    def wait(self, run, *types, beside=()):
-        """The run's state once it is of one of `types` and not the one of a time in `beside`."""
-        deadline = time.monotonic() + 150
-        while True:
-            state = self("GET", f"flow_runs/{run}")["state"]
-            if state["type"] in types and state["timestamp"] not in beside:
-                return state
-            assert time.monotonic() < deadline, state
-            assert state["type"] not in ("FAILED", "CRASHED", "COMPLETED"), state
-            time.sleep(0.5)
+    def shown():
+        try:
+            return api("GET", f"flow_runs/{run}/input/{keyset['description']}")
+        except requests.HTTPError as error:
+            if error.response.status_code != 404:
+                raise
+            return None
 
-    def form(self, run, state):
-        keyset = state["state_details"]["run_input_keyset"]
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                return self("GET", f"flow_runs/{run}/input/{keyset['description']}")
-            except requests.HTTPError:
-                assert time.monotonic() < deadline
-                time.sleep(0.2)
+    return until(shown, lambda: state)
 
 
 def signed(project, form, name, *more):
@@ -123,8 +86,7 @@ def signed(project, form, name, *more):
     return done.stdout.strip()
 
 
-def test_a_paused_run_goes_on_with_a_signed_line_and_with_nothing_else(project):
-    api = Api()
+def test_a_paused_run_goes_on_with_a_signed_line_and_with_nothing_else(project, api):
     deployment = api("GET", "deployments/name/release/release")["id"]
     run = api("POST", f"deployments/{deployment}/create_flow_run", {})["id"]
     seen = []
@@ -132,7 +94,7 @@ def test_a_paused_run_goes_on_with_a_signed_line_and_with_nothing_else(project):
     def asked():
         state = api.wait(run, "PAUSED", beside=seen)
         seen.append(state["timestamp"])
-        return api.form(run, state)
+        return form_of(api, run, state)
 
     def answer(line):
         told = api("POST", f"flow_runs/{run}/resume", {"run_input": {"line": line}})
@@ -164,36 +126,28 @@ def versions(project):
     return sorted(path.name for path in (project / ".slipway" / "store" / "releases").glob("*/*"))
 
 
-def test_inside_another_flow_it_waits_in_place(project):
+def test_inside_another_flow_it_waits_in_place(project, api):
     before = versions(project)
     release_project.bundle(project, card="# Inside another\n")
-    api = Api()
     deployment = api("GET", "deployments/name/outer/outer")["id"]
     outer = api("POST", f"deployments/{deployment}/create_flow_run", {})["id"]
-    deadline = time.monotonic() + 150
-    while not (found := api("POST", "flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["PAUSED"]}}}})):
-        assert time.monotonic() < deadline, api("GET", f"flow_runs/{outer}")["state"]
-        time.sleep(0.5)
-    inner = found[0]
+    paused = {"flow_runs": {"state": {"type": {"any_": ["PAUSED"]}}}}
+    inner = until(lambda: api("POST", "flow_runs/filter", paused), lambda: api("GET", f"flow_runs/{outer}")["state"])[0]
     assert inner["id"] != outer
-    line = signed(project, api.form(inner["id"], inner["state"]), "ana")
+    line = signed(project, form_of(api, inner["id"], inner["state"]), "ana")
     api("POST", f"flow_runs/{inner['id']}/resume", {"run_input": {"line": line}})
     api.wait(outer, "COMPLETED")
     assert len(versions(project)) == len(before) + 1
 
 
-def test_a_pasted_veto_ends_the_run_and_nothing_is_released(project):
+def test_a_pasted_veto_ends_the_run_and_nothing_is_released(project, api):
     before = versions(project)
     release_project.bundle(project, card="# Not yet\n")
-    api = Api()
     deployment = api("GET", "deployments/name/release/release")["id"]
     run = api("POST", f"deployments/{deployment}/create_flow_run", {})["id"]
     state = api.wait(run, "PAUSED")
-    line = signed(project, api.form(run, state), "ana", "--reject", "--reason", "not yet")
+    line = signed(project, form_of(api, run, state), "ana", "--reject", "--reason", "not yet")
     api("POST", f"flow_runs/{run}/resume", {"run_input": {"line": line}})
-    deadline = time.monotonic() + 120
-    while (state := api("GET", f"flow_runs/{run}")["state"])["type"] != "FAILED":
-        assert time.monotonic() < deadline, state
-        time.sleep(0.5)
+    state = api.wait(run, "FAILED")
     assert "rejected by ana: not yet" in state["message"]
     assert versions(project) == before

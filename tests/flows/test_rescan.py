@@ -10,6 +10,7 @@ import pytest
 from flows import rescan_console, steps, watching
 from slipway.adapters import webhook
 from slipway.errors import Refusal, UserError
+from slipway.release.publishing.claim import claim_version
 from tests import release_project
 
 
@@ -108,8 +109,7 @@ def test_todays_rules_and_advisories(project, run):
 def test_every_name_of_the_store(project, run):
     run(project)
     context = steps.open_context(project)
-    claim = (project / ".slipway/store/claims/tiny/000001.json").read_bytes()
-    context.store.create("claims/other/000001.json", claim.replace(b"tiny", b"other"))
+    claim_version(context.store, "other", "auto", context.digest, context.signer)
     context.store.create("channels/other/stable.json", b"{}")
     assert not watching.rescan(project).failed
     night = watching.rescan(project, everything=True)
@@ -161,7 +161,7 @@ def test_a_damaged_claim_is_an_incident_and_hides_no_other(project, run):
     claim.write_bytes(b"{}")
     night = watching.rescan(project)
     assert kinds(night.new) == [("bytes", "tiny v1")]
-    assert "000001.json: no claim" in night.new[0].details
+    assert "claims/tiny/000001.json: not a signed envelope" in night.new[0].details
     flip(place(project) / "config.json")
     assert "config.json: sha256 is" in watching.rescan(project).looks[0].broken["bytes"]
 

@@ -1,33 +1,28 @@
 """The nightly look and a withdrawal as flows on a real Prefect server: what fails, and the events that it gets."""
 
-import json
-import time
-import urllib.request
-
 import pytest
 
 from flows import watching
 from flows.server import prefect_api
 from slipway.errors import Refusal
 from tests import release_project
+from tests.prefect_server import Api, until
 
 pytestmark = pytest.mark.journey
 
 
 def events(url, wanted):
     """Names and payloads of the events of ours, once `wanted` of them have arrived."""
-    deadline = time.monotonic() + 60
-    while True:
-        body = json.dumps({"filter": {"event": {"prefix": ["slipway."]}}}).encode()
-        request = urllib.request.Request(f"{url}/events/filter", body, {"Content-Type": "application/json"})  # noqa: S310
-        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
-            found = {event["event"]: event for event in json.load(response)["events"]}
-        if len(found) >= wanted or time.monotonic() > deadline:
-            return found
-        time.sleep(1)
+    api, ours = Api(url, token=False), {"filter": {"event": {"prefix": ["slipway."]}}}
+
+    def found():
+        return {event["event"]: event for event in api("POST", "events/filter", ours)["events"]}
+
+    return until(lambda: seen if len(seen := found()) >= wanted else None, found)
 
 
-def test_incident_and_withdrawal_are_events_and_an_incident_fails_the_run(project, run, tmp_path, monkeypatch):
+def test_incident_and_withdrawal_are_events_and_an_incident_fails_the_run(server_project, run, tmp_path, monkeypatch):
+    project = server_project
     monkeypatch.setenv("SLIPWAY_STATE", str(tmp_path / "state"))
     for card in ("# One\n", "# Two\n"):
         release_project.bundle(project, card=card)

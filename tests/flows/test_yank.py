@@ -102,3 +102,27 @@ def test_each_channel_has_an_alias_of_its_own(two):
     assert tracking.released(two, "tiny", "beta").channel == "beta"
     tracking.withdraw(two, "tiny", "v1", reason="bad", channels={"beta": None, "stable": "v2"})
     assert (str(alias(two)), alias(two, "released-beta")) == ("2", None)
+
+
+def test_an_old_pointer_put_back_stops_the_gate_and_is_not_signed_anew(project, run, capsys):
+    place = project / ".slipway" / "store" / "channels" / "tiny" / "stable.json"
+    run(project)
+    old = place.read_bytes()
+    release_project.bundle(project, card="# Second\n")
+    run(project)
+    place.write_bytes(old)
+    release_project.bundle(project, card="# Third\n")
+    with pytest.raises(Refusal, match=r"is at change 1 \(v1\), but change 2 \(v2\) was here on"):
+        steps.perform(steps.open_context(project), "gate")
+    assert yank_console.main(["tiny@v2", "--reason", "bad"]) == 1
+    assert "NOT DONE   " in (said := capsys.readouterr().out)
+    assert "SLIPWAY_RESTORED=tiny/stable@1" in said
+    assert place.read_bytes() == old
+
+
+def test_a_claim_planted_before_the_first_release_stops_the_gate_and_is_named(project):
+    context = steps.open_context(project)
+    planted = {"name": "tiny", "version": "v1", "sequence": 1, "manifest_sha256": context.digest}
+    context.store.create("claims/tiny/000001.json", json.dumps(planted).encode())
+    with pytest.raises(Refusal, match=r"claims/tiny/000001\.json: .*remove it, and run this again"):
+        steps.perform(context, "gate")

@@ -19,6 +19,14 @@ TRACKED = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """All that lies here takes long, and is left out by `-m "not journey"`."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("journey")
+
+
 def tiny(values: dict) -> dict:
     """The default recipe, shrunk: one package, a few steps, bounds that a hardly trained model meets."""
     values = copy.deepcopy(values)
@@ -61,7 +69,7 @@ def environment(project: Path) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("SLIPWAY_", "PREFECT_API", "MLFLOW_TRACKING"))
+        if not name.startswith(("SLIPWAY_", "PREFECT_", "MLFLOW_TRACKING"))
     }
     # A copy of a project has its own key's history; what was read of the one says nothing about the other.
     own = {"PWD": str(project), "SLIPWAY_STATE": str(project / ".slipway" / "state")}

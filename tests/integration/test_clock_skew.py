@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from slipway.adapters.store import LocalStore
-from slipway.release.publishing import pointer
+from slipway.release.publishing import moving, pointer
 from slipway.release.reading import verify
 from tests import release_project
 from tests.release.conftest import site  # noqa: F401  the fixture
@@ -20,7 +20,7 @@ def test_publishers_an_hour_apart_follow_one_another(site, skew):  # noqa: F811
     now = datetime.now(UTC)
     first = site.seal()
     site.send(first)
-    assert pointer.move_pointer(site.store, first, site.signer, channel="stable", expires_days=90, now=now + skew) == (
+    assert moving.move_pointer(site.store, first, site.signer, channel="stable", expires_days=90, now=now + skew) == (
         "unchanged"
     )
     before = pointer.read_pointer(site.store, "tiny", "stable", site.public)
@@ -28,7 +28,7 @@ def test_publishers_an_hour_apart_follow_one_another(site, skew):  # noqa: F811
     second = site.release()
     # The one whose clock differs comes last, with the older release and with the newer.
     for claim, outcome in ((first, "superseded"), (second, "unchanged")):
-        moved = pointer.move_pointer(
+        moved = moving.move_pointer(
             site.store, claim, site.signer, channel="stable", expires_days=90, now=now + 2 * skew
         )
         assert moved == outcome
@@ -44,7 +44,7 @@ def test_publishers_an_hour_apart_follow_one_another(site, skew):  # noqa: F811
 def test_a_pointer_is_renewed_in_time_by_any_clock(site, skew):  # noqa: F811
     claim = site.release()
     half = datetime.now(UTC) + timedelta(days=46)
-    move = pointer.move_pointer
+    move = moving.move_pointer
     assert move(site.store, claim, site.signer, channel="stable", expires_days=90, now=half + skew) == "renewed"
     late = half + timedelta(days=89)
     assert verify.verify_channel(site.store, "tiny", "stable", site.public, now=late + skew).release.version == "v1"

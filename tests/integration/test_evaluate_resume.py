@@ -132,7 +132,7 @@ def stage(root: Path, **environment: str) -> subprocess.Popen:
 
 def kill(root: Path) -> None:
     """Start the stage and kill it as soon as a few batches are finished."""
-    process, deadline = stage(root), time.monotonic() + 120
+    process, deadline = stage(root), time.monotonic() + 400
     while process.poll() is None and journal(root) < 3 and time.monotonic() < deadline:
         time.sleep(0.002)
     assert process.poll() is None, process.communicate()[0]
@@ -163,7 +163,7 @@ def test_two_processes_find_what_one_finds(project, tmp_path, whole):
     two = Path(shutil.copytree(project, tmp_path / "two"))
     recipe_of(two, recipe(count=2))
     process = stage(two)
-    output, _ = process.communicate(timeout=240)
+    output, _ = process.communicate(timeout=400)
     assert process.returncode == 0, output
     assert "bits_per_byte: " in output
     one, other = (json.loads((root / REPORTS[0]).read_text("utf-8")) for root in (whole[0], two))
@@ -183,7 +183,7 @@ def test_what_a_rank_has_to_say_is_said_by_the_stage(project, tmp_path):
     save_file(weights, path, {"format": "pt"})
     record(broken, "train", data_records.train(weights_digest(broken / "models/trained")))
     process = stage(broken)
-    output, _ = process.communicate(timeout=240)
+    output, _ = process.communicate(timeout=400)
     assert process.returncode == 2, output
     assert "not numbers" in output
     assert not (broken / REPORTS[0]).exists()

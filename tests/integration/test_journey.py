@@ -1,8 +1,8 @@
 """The whole journey, from real data to a verified release, and what must hold of it.
 
 Covered: release in one command · second run does nothing · plain copy verifies with Slipway and with model_signing ·
-a third party loads and generates · `dvc repro` alone gives the same bundle digest · MLflow holds run and version ·
-flipped bytes in a source, an artifact, a bundle and a published file are refused with the file named.
+a third party loads and generates · MLflow holds run and version · flipped bytes in a source, an artifact, a bundle and
+a published file are refused with the file named. That `dvc repro` alone builds the same bundle is in test_kill.py.
 """
 
 import json
@@ -94,13 +94,6 @@ def test_a_third_party_loads_the_release_and_generates(released):
         cwd="/", env=environment(released), capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert 1 <= int(output.stdout.split()[-1]) <= 8
-
-
-def test_dvc_alone_builds_the_same_bundle(released, tmp_path, tiny_values):
-    project = make_project(tmp_path / "again", tiny_values)
-    assert (project / "inputs.lock").read_bytes() == (released / "inputs.lock").read_bytes()
-    command(project, "dvc", "repro")
-    assert sha256_file(project / "bundle" / "manifest.json") == sha256_file(released / "bundle" / "manifest.json")
 
 
 def test_mlflow_holds_one_run_and_one_version(released):

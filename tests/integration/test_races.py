@@ -1,5 +1,7 @@
 """Publishers racing on one store while a reader polls: one bundle per version, no gap, never half a release."""
 
+from pathlib import Path
+
 import pytest
 
 from slipway.adapters.store import LocalStore
@@ -62,6 +64,44 @@ def test_the_same_bundle_released_many_times_at_once_is_one_release(place, tmp_p
     for job in jobs:  # who was told to run it again does
         publishers.Publisher(job).finished()
     assert len(racers.standing(url, keys.public_key(jobs[0].root))) == 1
+
+
+@pytest.mark.parametrize("place", ["s3"], indirect=True)
+def test_a_poll_costs_two_requests_while_nothing_changes(place, tmp_path):
+    """The pointer and the listing; signature and manifest are asked for again only if the pointer is another one."""
+    _, url, environment = place
+    [job] = racers.field(tmp_path / "projects", 1, url, environment)
+    publishers.Publisher(job).finished()
+    reader = racers.Follower(url, keys.public_key(job.root))
+    server = counting_s3.Server(environment["AWS_ENDPOINT_URL"], tmp_path / "server" / "requests.jsonl")
+    assert reader.poll() == 1
+    before = len(server.requests())
+    for _ in range(10):
+        assert reader.poll() == 1
+    assert [row["method"] for row in server.requests(before)] == ["GET"] * 20
+    racers.alter(Path(job.root), "# Second\n")
+    publishers.Publisher(job).finished()
+    before = len(server.requests())
+    assert reader.poll() == 2
+    # The pointer twice, the key log, the manifest, the listing.
+    assert len(server.requests(before)) == 5
+
+
+def test_publishing_a_second_release_takes_no_more_requests_than_it_needs(tmp_path, monkeypatch):
+    """18 files, 16 of them small: each is sent and read back once; what is about the release as a whole is about 40."""
+    with counting_s3.running(tmp_path / "server") as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        url = f"s3://{counting_s3.BUCKET}/few"
+        [job] = racers.field(tmp_path / "projects", 1, url, server.environment)
+        publishers.Publisher(job).finished()
+        racers.alter(Path(job.root), "# Second\n")
+        before = len(server.requests())
+        publishers.Publisher(job).finished()
+        assert len(server.requests(before)) <= 110
+        again = len(server.requests())
+        publishers.Publisher(job).finished()
+        assert len(server.requests(again)) <= 50
 
 
 def test_two_who_sealed_the_same_bundle_do_not_mix_their_signatures(tmp_path):

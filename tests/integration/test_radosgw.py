@@ -20,6 +20,7 @@ from slipway.release.bundle import manifest
 from slipway.release.publishing import publish
 from slipway.release.publishing.claim import claim_version, claims
 from slipway.release.reading import fetch, verify
+from slipway.release.signing import keys
 from tests import release_project, s3_servers
 from tests.release.conftest import Site
 
@@ -106,12 +107,13 @@ def test_an_object_that_was_replaced_is_read_again_and_refused(site, tmp_path, e
         publish.publish(site.store, claim, staged, site.signer, **told, seen=tmp_path / "seen")
 
 
-def test_of_racing_publishers_each_gets_a_version_of_its_own(endpoint):
+def test_of_racing_publishers_each_gets_a_version_of_its_own(endpoint, tmp_path):
     name, got = s3_servers.bucket(endpoint), []
     shared = s3_servers.store(name)
+    signer = keys.file_signer(release_project.key_pair(tmp_path / "release.key"))
 
     def race(digest: str) -> None:
-        got.append(claim_version(s3_servers.store(name), "tiny", "auto", digest))
+        got.append(claim_version(s3_servers.store(name), "tiny", "auto", digest, signer))
 
     threads = [threading.Thread(target=race, args=(f"{number:064x}",)) for number in range(12)]
     for thread in threads:
@@ -119,7 +121,7 @@ def test_of_racing_publishers_each_gets_a_version_of_its_own(endpoint):
     for thread in threads:
         thread.join()
     assert sorted(claim.sequence for claim in got) == list(range(1, 13))
-    assert [claim.sequence for claim in claims(shared, "tiny")] == list(range(1, 13))
+    assert [claim.sequence for claim in claims(shared, "tiny", keys.public_of(signer))] == list(range(1, 13))
 
 
 @pytest.mark.parametrize("seed", range(3))

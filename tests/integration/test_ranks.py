@@ -6,6 +6,7 @@ less than 1e-5 of its value after 24 steps. Equal numbers of ranks give equal bi
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,7 +66,7 @@ def job(root: Path, tokens: Path, count: int, stop: int = 0, restarts: int = 2, 
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=240,
+        timeout=400,
         env=os.environ | ENVIRONMENT | {"OMP_WAIT_POLICY": "PASSIVE", "RANK": "0", "WORLD_SIZE": "1"},
         check=False,
     )
@@ -129,12 +130,20 @@ def test_a_killed_rank_restarts_the_job_and_the_bits_are_the_same(
     assert found["checkpoints"] == expected["checkpoints"]
 
 
-@pytest.mark.parametrize(("before", "after"), [(2, 4), (2, 1)])
+@pytest.fixture(scope="module")
+def stopped(tokens: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two ranks that ended at step 14, its last checkpoint that of step 12; tests copy it."""
+    root = tmp_path_factory.mktemp("stopped") / "p"
+    root.mkdir()
+    assert job(root, tokens, 2, stop=-14, restarts=0)[0] != 0
+    return root
+
+
+@pytest.mark.parametrize("after", [4, 1])
 def test_a_run_goes_on_with_another_number_of_ranks(
-    runs: dict[int, Path], tokens: Path, tmp_path: Path, before: int, after: int
+    runs: dict[int, Path], stopped: Path, tokens: Path, tmp_path: Path, after: int
 ) -> None:
-    (tmp_path / "p").mkdir()
-    assert job(tmp_path / "p", tokens, before, stop=-14, restarts=0)[0] != 0
+    shutil.copytree(stopped, tmp_path / "p")
     code, output = job(tmp_path / "p", tokens, after)
     assert code == 0, output
     assert "resumed after step 12 of 24" in output
@@ -143,9 +152,10 @@ def test_a_run_goes_on_with_another_number_of_ranks(
     assert found["validation_loss"] == pytest.approx(report(runs[1])["validation_loss"], rel=1e-5)
 
 
-def test_a_damaged_file_of_one_rank_is_noticed(runs: dict[int, Path], tokens: Path, tmp_path: Path) -> None:
-    (tmp_path / "p").mkdir()
-    assert job(tmp_path / "p", tokens, 2, stop=-14, restarts=0)[0] != 0
+def test_a_damaged_file_of_one_rank_is_noticed(
+    runs: dict[int, Path], stopped: Path, tokens: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(stopped, tmp_path / "p")
     (part,) = (tmp_path / "p").glob("work/*/step-000012/shard-00002-*.safetensors")
     data = bytearray(part.read_bytes())
     data[-1] ^= 1

@@ -94,8 +94,7 @@ def test_a_dead_connection_ends_and_says_so(endpoint, monkeypatch, tmp_path):
     name = s3_servers.bucket(endpoint)
     with s3_servers.failing(endpoint, 0.0, 0, timeout=1.0) as proxy:
         s3_servers.reach(monkeypatch, proxy.url)
-        store = s3_servers.store(name, timeout=0.2)
-        store.create("a", b"1")
+        s3_servers.store(name).create("a", b"1")
         proxy.share, proxy.before, proxy.after = 1.0, ("timeout",), ()
         monkeypatch.setattr("slipway.adapters.store.connection.ATTEMPTS", 2)
         patient = s3_servers.store(name, timeout=0.2)

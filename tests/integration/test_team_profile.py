@@ -6,6 +6,7 @@ The containers themselves are not run here.
 import base64
 import os
 import re
+import shutil
 import sys
 import urllib.error
 import urllib.request
@@ -15,6 +16,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from slipway import processes
+from slipway.security import mlflow as mlflow_probes
+from slipway.security import prefect as prefect_probes
+from slipway.security.http import Server
 from tests import tiny_project
 
 pytestmark = pytest.mark.journey
@@ -62,9 +66,10 @@ def start(service, port, directory, **more):
 
 
 @pytest.fixture(scope="module")
-def team(tmp_path_factory):
+def team(tmp_path_factory, prefect_database):
     """The client's variables, with both servers running."""
     directory = tmp_path_factory.mktemp("team")
+    shutil.copy(prefect_database, directory / "prefect.db")
     ports = {"prefect": processes.free_port(), "mlflow": processes.free_port()}
     rules = (INFRA / "mlflow-auth.ini").read_text().replace("/var/lib/mlflow", str(directory))
     (directory / "auth.ini").write_text(rules)
@@ -123,6 +128,22 @@ def test_without_a_login_mlflow_refuses_and_a_foreign_host_is_forbidden(team):
     assert status(url, "admin:wrong") == 401
     assert status(url, login) == 200
     assert status(url, login, Host="attacker.example") == 403
+
+
+def test_the_doctor_finds_that_both_ask_for_a_login(team):
+    login = f"{team['MLFLOW_TRACKING_USERNAME']}:{team['MLFLOW_TRACKING_PASSWORD']}"
+    mlflow = list(mlflow_probes.examine(Server("mlflow", team["MLFLOW_TRACKING_URI"], login)))
+    prefect = list(prefect_probes.examine(Server("prefect", team["PREFECT_API_URL"], team["PREFECT_API_AUTH_STRING"])))
+    answers = {answer.subject: answer for answer in [*mlflow, *prefect]}
+    found = {subject: answer.verdict for subject, answer in answers.items()}
+    assert len(found) == len(mlflow) + len(prefect)
+    assert found.pop("mlflow pickle") == "not run", "its environment cannot be seen from outside"
+    assert set(found.values()) == {"ok"}, answers
+    assert "401" in answers["mlflow address"].finding
+    assert "401" in answers["prefect address"].finding
+    assert "without login is refused" in answers["prefect sockets"].finding
+    wrong = mlflow_probes.examine(Server("mlflow", team["MLFLOW_TRACKING_URI"], "admin:wrong"))
+    assert [answer.verdict for answer in wrong if answer.subject == "mlflow login"] == ["not run"]
 
 
 def test_a_build_runs_under_the_team_profile(team, tmp_path):

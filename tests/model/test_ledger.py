@@ -149,8 +149,8 @@ def test_energy_of_a_job_on_several_machines_says_what_it_covers(tmp_path, monke
 
 def test_a_step_costs_next_to_nothing(tmp_path):
     attempt = begin(tmp_path)
-    began = time.perf_counter()
+    began = time.thread_time()
     for _ in range(100_000):
         attempt.add(1, 1)
-    assert time.perf_counter() - began < 0.5, "5 microseconds a step"
+    assert time.thread_time() - began < 0.5, "5 microseconds a step"
     attempt.end("finished", 1)

@@ -70,7 +70,7 @@ def test_another_process_gives_the_same_bytes(packed, tmp_path):
     )
     for threads in ("1", "2"):
         environment = {"RAYON_NUM_THREADS": threads, "PYTHONHASHSEED": threads, "PATH": ""}
-        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, timeout=240)
         assert digests(tmp_path, tmp_path) == before
 
 

@@ -1,5 +1,7 @@
 """Tiny tasks with data of their own, and the harness's own backend to compare with."""
 
+import copy
+import functools
 import json
 from pathlib import Path
 
@@ -74,6 +76,26 @@ def write_tasks(folder: Path) -> Path:
     return tasks
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _installed_tasks_are_read_once():
+    """The harness reads thousands of YAML files, ten seconds, for every catalogue; they do not change meanwhile."""
+    from lm_eval.tasks import manager
+
+    build, installed = manager.TaskIndex.build, Path(manager.__file__).parent
+    once = functools.cache(lambda: build([installed]))
+
+    def built(paths):
+        return {
+            name: entry
+            for path in paths
+            for name, entry in (copy.deepcopy(once()) if path == installed else build([path])).items()
+        }
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manager.TaskIndex, "build", staticmethod(built))
+        yield
+
+
 @pytest.fixture(scope="session")
 def tasks(tmp_path_factory) -> Path:
     return write_tasks(tmp_path_factory.mktemp("harness"))
@@ -82,8 +104,6 @@ def tasks(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def talking(tokenizer):
     """The tokenizer with a chat template and a token for padding."""
-    import copy
-
     words = copy.deepcopy(tokenizer)
     words.chat_template, words.pad_token = TEMPLATE, words.eos_token
     return words

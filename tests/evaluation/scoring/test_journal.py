@@ -14,57 +14,77 @@ from slipway.evaluation.scoring import Scorer
 from slipway.evaluation.scoring.journal import Journal, digest
 
 RUN = """
-import json, os, signal, sys
+import json, os, signal, sys, traceback
 from pathlib import Path
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # here, so that the forks have it
 from slipway.evaluation.scoring import Scorer, group
 
-folder, kill = Path(sys.argv[1]), int(sys.argv[2])
 torch.set_num_threads(1)
-here = group.join()
-model = AutoModelForCausalLM.from_pretrained(folder / "model")
-tokenizer = AutoTokenizer.from_pretrained(folder / "model")
-scorer = Scorer(model, tokenizer, context=64, batch_tokens=160, journal=folder / "journal")
-seen = []
 
-def progress(done, total):
-    seen.append(done)
-    if len(seen) == kill:
-        os.kill(os.getpid(), signal.SIGKILL)
+def work(folder, kill):
+    here = group.join()
+    model = AutoModelForCausalLM.from_pretrained(folder / "model")
+    tokenizer = AutoTokenizer.from_pretrained(folder / "model")
+    scorer = Scorer(model, tokenizer, context=64, batch_tokens=160, journal=folder / "journal")
+    seen = []
 
-rng = np.random.default_rng(0)
-texts = [rng.integers(1, 300, size).tolist() for size in rng.integers(1, 150, 40)]
-prompts = [[0, *text[:20]] for text in texts]
-choices = [[rng.integers(1, 300, size).tolist() for size in (3, 8, 1)] for _ in texts]
-uniforms = rng.random((len(texts), 12))
-results = {
-    "documents": scorer.documents(texts, 24, progress).tolist(),
-    "choices": scorer.loglikelihoods(prompts, choices, progress),
-    "tokens": [scores.tolist() for scores in scorer.token_scores(texts, progress)],
-    "greedy": scorer.generate(prompts, 12, progress=progress),
-    "drawn": scorer.generate(prompts, 12, uniforms, progress=progress),
-    "next": scorer.next_scores(prompts).sum(1).tolist(),
-}
-name = f"result{here.rank}.json"
-(folder / name).write_text(json.dumps([results, scorer.batches.computed]))
-group.leave()
+    def progress(done, total):
+        seen.append(done)
+        if len(seen) == kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    rng = np.random.default_rng(0)
+    texts = [rng.integers(1, 300, size).tolist() for size in rng.integers(1, 150, 40)]
+    prompts = [[0, *text[:20]] for text in texts]
+    choices = [[rng.integers(1, 300, size).tolist() for size in (3, 8, 1)] for _ in texts]
+    uniforms = rng.random((len(texts), 12))
+    results = {
+        "documents": scorer.documents(texts, 24, progress).tolist(),
+        "choices": scorer.loglikelihoods(prompts, choices, progress),
+        "tokens": [scores.tolist() for scores in scorer.token_scores(texts, progress)],
+        "greedy": scorer.generate(prompts, 12, progress=progress),
+        "drawn": scorer.generate(prompts, 12, uniforms, progress=progress),
+        "next": scorer.next_scores(prompts).sum(1).tolist(),
+    }
+    name = f"result{here.rank}.json"
+    (folder / name).write_text(json.dumps([results, scorer.batches.computed]))
+    group.leave()
+
+if len(sys.argv) == 2:
+    work(Path(sys.argv[1]), 0)
+for line in [] if len(sys.argv) == 2 else sys.stdin:
+    folder, kill = line.split()
+    if not (pid := os.fork()):
+        try:
+            work(Path(folder), int(kill))
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
 
-def start(folder: Path, kill: int = 0, processes: int = 1) -> subprocess.CompletedProcess:
-    script = folder / "run.py"
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """Run in a process of its own, killed at progress `kill`; the exit code. Each is a fork of one that has torch."""
+    script = tmp_path_factory.mktemp("script") / "run.py"
     script.write_text(RUN)
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    return subprocess.run(
-        [sys.executable, *(launcher if processes > 1 else []), str(script), str(folder), str(kill)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    parent = subprocess.Popen(
+        [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=os.environ | ENVIRONMENT,
+    )  # fmt: skip
+
+    def run(folder: Path, kill: int = 0) -> int:
+        parent.stdin.write(f"{folder} {kill}\n")
+        parent.stdin.flush()
+        return int(parent.stdout.readline())
+
+    yield run
+    parent.communicate(timeout=60)
 
 
 def result(folder: Path, rank: int = 0) -> tuple[dict, int]:
@@ -94,25 +114,23 @@ def prepare(model, tokenizer, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def whole(prepare) -> tuple[dict, int, list[str]]:
+def whole(prepare, start) -> tuple[dict, int, list[str]]:
     """An uninterrupted run: results, rows computed, batches."""
     folder = prepare()
-    done = start(folder)
-    assert done.returncode == 0, done.stderr
+    assert start(folder) == 0
     return *result(folder), sorted(keys(folder))
 
 
 @pytest.mark.parametrize("kill", [9, 60])
-def test_a_killed_run_computes_only_what_is_missing_and_the_bits_are_the_same(prepare, whole, kill):
+def test_a_killed_run_computes_only_what_is_missing_and_the_bits_are_the_same(prepare, start, whole, kill):
     folder = prepare()
-    assert start(folder, kill).returncode == -signal.SIGKILL
+    assert start(folder, kill) == -signal.SIGKILL
     (path,) = (folder / "journal").glob("*.journal")
     # The last line is torn, as if the machine had lost it halfway.
     path.write_bytes(path.read_bytes()[:-30])
     finished = keys(folder)
     assert len(finished) == kill - 1
-    done = start(folder)
-    assert done.returncode == 0, done.stderr
+    assert start(folder) == 0
     results, computed = result(folder)
     assert results == whole[0]
     assert computed < whole[1]
@@ -123,7 +141,12 @@ def test_a_killed_run_computes_only_what_is_missing_and_the_bits_are_the_same(pr
 
 def test_two_processes_give_the_bits_of_one(prepare, whole):
     folder = prepare()
-    done = start(folder, processes=2)
+    (folder / "run.py").write_text(RUN)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*launcher, str(folder / "run.py"), str(folder)], env=os.environ | ENVIRONMENT,
+        capture_output=True, text=True, check=False, timeout=400,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     (one, some), (other, rest) = result(folder, 0), result(folder, 1)
     assert one == other == whole[0]
