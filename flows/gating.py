@@ -16,6 +16,7 @@ from slipway.release import audit, gate, gate_page
 from slipway.release.gate import champion as champions
 from slipway.release.gate import explain
 from slipway.release.publishing import pointer as pointers
+from slipway.release.publishing import recall
 from slipway.release.publishing.claim import claims
 from slipway.release.signing import keys
 
@@ -72,11 +73,21 @@ def _registered(context: "Context", held: gate.Champion | None) -> str | None:
 
 
 def refuse_withdrawn(context: "Context") -> None:
-    """Refuse a bundle whose version was withdrawn, before anybody is asked to judge or approve it."""
+    """Refuse a bundle whose version was withdrawn, before anybody is asked to judge or approve it.
+
+    And a channel that is older than it was, or a claim that nobody made, for the champion follows from them.
+    """
     name, channel = context.recipe.name, context.recipe.release.channel
-    mine = [claim for claim in claims(context.store, name) if claim.manifest_sha256 == context.digest]
-    held = pointers.current(context.store, name, channel, keys.public_key(context.root)) if mine else None
-    if held is not None and mine[0].version in held.withdrawn:
+    try:
+        public = keys.public_key(context.root)
+    except UserError:  # before the first release there may be none
+        if not any(context.store.list(f"{folder}/{name}") for folder in ("channels", "claims")):
+            return
+        public = keys.public_of(context.signer)
+    held = recall.held(context.store, name, channel, public)
+    gone = {*(held.pointer.withdrawn if held.pointer else ()), *held.withdrawn}
+    mine = [claim for claim in claims(context.store, name, public) if claim.manifest_sha256 == context.digest]
+    if mine and mine[0].version in gone:
         raise Refusal(
             f"{name} {mine[0].version} is this very bundle, and it was withdrawn; what is withdrawn is not released "
             "again. Build another"

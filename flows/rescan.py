@@ -6,24 +6,9 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
 
-from flows import watching
+from flows import events, watching
 from flows.rescan_console import text
 from slipway.errors import Refusal, UserError
-from slipway.records import Incident
-
-
-def emit(incident: Incident, event: str) -> None:
-    """Tell Prefect of an incident, so that an automation can act on it."""
-    emit_event(
-        event=event,
-        resource={
-            "prefect.resource.id": f"slipway.release.{incident.release.replace(' ', '.').replace('/', '.')}",
-            "prefect.resource.name": incident.release,
-            "slipway.kind": incident.kind,
-            "slipway.severity": incident.severity,
-        },
-        payload=incident.model_dump(mode="json"),
-    )
 
 
 @flow(name="rescan")
@@ -41,9 +26,8 @@ def rescan(everything: bool = False) -> str:
     except UserError as error:
         create_markdown_artifact(key="rescan", markdown=f"**NOT DONE**\n\n```\n{error}\n```")
         raise
-    for found, event in ((night.new, "slipway.incident"), (night.mended, "slipway.incident.mended")):
-        for incident in found:
-            emit(incident, event)
+    for event in events.of_night(night):
+        emit_event(**event._asdict())
     told = text(night)
     print(told, flush=True)
     create_markdown_artifact(key="rescan", markdown=told)

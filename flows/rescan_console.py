@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from flows import watching
+from flows import events, watching
 from slipway.errors import UserError
 from slipway.records import Incident
 
@@ -31,9 +31,9 @@ def main(argv: list[str] | None = None) -> int:
     """`python -m flows.rescan_console [--all]`; 1 if the flow would fail."""
     parser = argparse.ArgumentParser(prog="slipway rescan", description="Look at what is published.")
     parser.add_argument("--all", action="store_true", help="every name in the store, not only the recipe's")
-    everything = parser.parse_args(argv).all
+    everything, root = parser.parse_args(argv).all, Path.cwd()
     try:
-        night = watching.rescan(Path.cwd(), everything=everything)
+        night = watching.rescan(root, everything=everything)
     except UserError as error:
         print(f"slipway rescan: {error}", file=sys.stderr, flush=True)
         return error.exit_code
@@ -41,6 +41,8 @@ def main(argv: list[str] | None = None) -> int:
         print("slipway rescan: stopped", file=sys.stderr, flush=True)
         return 130
     print(text(night), flush=True)
+    if line := events.send(root, events.of_night(night)):
+        print(f"- {line}", flush=True)
     return 1 if night.failed else 0
 
 

@@ -46,7 +46,7 @@ def known(root: Path) -> str | None:
 def prefect_api(root: Path) -> Iterator[str]:
     """Within the context Prefect's client talks to a running API; yields its URL."""
     if url := known(root):
-        with _talking_to(url):
+        with talking_to(url):
             yield url
         return
     port = processes.free_port()
@@ -62,7 +62,7 @@ def prefect_api(root: Path) -> Iterator[str]:
         import prefect.main  # noqa: F401
 
         processes.wait_healthy("Prefect's temporary server", f"{url}/health", server, log)
-        with _talking_to(url):
+        with talking_to(url):
             try:
                 yield url
             finally:
@@ -73,7 +73,8 @@ def prefect_api(root: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _talking_to(url: str) -> Iterator[None]:
+def talking_to(url: str) -> Iterator[None]:
+    """Within the context Prefect's client talks to this API."""
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     with temporary_settings({PREFECT_API_URL: url}):

@@ -20,7 +20,7 @@ from slipway.records import GateVerdict, TrainReport, project_ledger, read_repor
 from slipway.release import ledger, statement
 from slipway.release.bundle import manifest
 from slipway.release.journal import Journal, release_lock
-from slipway.release.publishing import checkpoints, sealing
+from slipway.release.publishing import checkpoints, moving, recall, sealing
 from slipway.release.publishing import pointer as pointers
 from slipway.release.publishing import publish as publishing
 from slipway.release.publishing.claim import Claim, claim_version
@@ -85,8 +85,10 @@ def sign(context: Context) -> dict[str, Any]:
 
     name, policy, signer = context.recipe.name, context.recipe.release, context.signer
     keyring.seen(context.store, keys.public_of(signer))  # a version claimed with a retired key would be lost
-    claim = claim_version(context.store, name, policy.version, context.digest)
-    pointer = pointers.current(context.store, name, policy.channel, keys.public_of(signer))
+    public = keys.public_of(signer)
+    taken = recall.held(context.store, name, policy.channel, public).sequence
+    claim = claim_version(context.store, name, policy.version, context.digest, signer, above=taken)
+    pointer = recall.held(context.store, name, policy.channel, public).pointer
     before = None
     if pointer and pointer.sequence < claim.sequence:
         gating.check_champion(_verdict(context), pointer)
@@ -183,7 +185,7 @@ def reverify(context: Context) -> dict[str, Any]:
         raise Refusal(f"{verified.uri}: holds bundle {verified.release.manifest_sha256}, not {context.digest}")
     # A pointer may have been claimed by a later release meanwhile; then there is nothing to renew.
     name, days = policy.channel, policy.expires_days
-    moved = pointers.move_pointer(context.store, claim, signer, channel=name, expires_days=days)
+    moved = moving.move_pointer(context.store, claim, signer, channel=name, expires_days=days)
     held = pointers.read_pointer(context.store, claim.name, name, public)
     at = f"{name} points at {held.version}" + (", a later release" if moved == "superseded" else "")
     return verified.model_dump(mode="json") | {"pointer": moved, "channel": at}

@@ -16,6 +16,7 @@ from slipway.recipe import Recipe, load
 from slipway.records import AuditReport, Incident, Look, OpenIncident, ScanReport, Watch
 from slipway.release import audit
 from slipway.release.publishing import pointer as pointers
+from slipway.release.publishing.claim import FOLDER as CLAIMS
 from slipway.release.reading import verify as verifying
 from slipway.release.reading.fetch import fetch
 from slipway.release.signing import keys
@@ -124,7 +125,9 @@ def _look(root: Path, recipe: Recipe, store: Store, name: str, channel: str, *, 
             broken["bytes"] = str(error)
     released, withdrawn = before.releases if before else (), before.withdrawn if before else ()
     try:
-        entries, _ = shelf.versions(store, name, public)
+        entries, faults = shelf.versions(store, name, public)
+        if unlike := [fault for fault in faults if fault.startswith(f"{store.url}/{CLAIMS}/")]:
+            raise Refusal(unlike[0])  # what it hides cannot be told from what is gone
         released = tuple(sorted(entry.version for entry in entries if entry.state != "unfinished"))
         withdrawn = tuple(sorted(entry.version for entry in entries if entry.state == "withdrawn" and entry.holds))
     except Refusal as refusal:  # a damaged claim, a link: an incident of its own, not an end of the look

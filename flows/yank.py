@@ -6,7 +6,7 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
 
-from flows import watching
+from flows import events, watching
 from flows.yank_console import split, summary
 from slipway.errors import Refusal
 
@@ -28,11 +28,7 @@ def yank(release: str, reason: str, severity: watching.Severity | None = None, a
     name, version = split(release)
     logger = get_run_logger()
     told = watching.withdraw(Path.cwd(), name, version, watching.Cause(reason, severity, advisory), logger.info)
-    emit_event(
-        event="slipway.yanked",
-        resource={"prefect.resource.id": f"slipway.release.{name}.{version}", "prefect.resource.name": release},
-        payload=told.done.model_dump(mode="json"),
-    )
+    emit_event(**events.of_withdrawal(release, told)._asdict())
     text = summary(told)
     print(text, flush=True)
     logger.info(text)

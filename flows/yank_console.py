@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from flows import watching
+from flows import events, watching
 from slipway.errors import UserError
 
 
@@ -56,6 +56,8 @@ def main(argv: list[str] | None = None) -> int:
         print("slipway yank: stopped; run it again, it carries on", file=sys.stderr, flush=True)
         return 130
     print(summary(told), flush=True)
+    if line := events.send(root, [events.of_withdrawal(arguments.release, told)]):
+        print(line, flush=True)
     return 1 if told.undone else 0
 
 

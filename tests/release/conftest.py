@@ -9,7 +9,7 @@ from slipway.adapters.store import LocalStore
 from slipway.records import project_ledger
 from slipway.release import statement
 from slipway.release.bundle import manifest
-from slipway.release.publishing import pointer, publish, sealing
+from slipway.release.publishing import publish, recall, sealing
 from slipway.release.publishing.claim import Claim, claim_version
 from slipway.release.signing import keys
 from slipway.settings import Price
@@ -42,8 +42,9 @@ class Site:
         return self.root / ".slipway" / "work" / manifest.digest(self.root / "bundle")
 
     def seal(self, version: str = "auto") -> Claim:
-        claim = claim_version(self.store, "tiny", version, manifest.digest(self.root / "bundle"))
-        named = pointer.current(self.store, "tiny", "stable", self.public)
+        digest, taken = manifest.digest(self.root / "bundle"), recall.held(self.store, "tiny", "stable", self.public)
+        claim = claim_version(self.store, "tiny", version, digest, self.signer, above=taken.sequence)
+        named = recall.held(self.store, "tiny", "stable", self.public).pointer
 
         def compose(identity: statement.Identity) -> bytes:
             return statement.write(

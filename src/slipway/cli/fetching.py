@@ -85,7 +85,7 @@ def releases(arguments: argparse.Namespace) -> int:
     entries, faults = [], []
     for name in [arguments.name] if arguments.name else names(store):
         found, wrong = versions(store, name, public)
-        if arguments.name and not found:
+        if arguments.name and not found and not wrong:
             raise UserError(
                 f"{store.url}: nothing is released as {name}; there are: {', '.join(names(store)) or 'none'}"
             )
@@ -99,7 +99,7 @@ def releases(arguments: argparse.Namespace) -> int:
     for entry in entries:
         told = " ".join(filter(None, (", ".join(entry.channels), entry.note)))
         print(f"{f'{entry.name} {entry.version}':<{width}}  {entry.state:<10}  {told}".rstrip())
-    if not entries:
+    if not entries and not faults:
         print(f"{store.url}: nothing was released here yet")
     for fault in faults:
         print(f"slipway releases: {fault}", file=sys.stderr)

@@ -6,7 +6,7 @@ import pytest
 
 from slipway.adapters.store import LocalStore
 from slipway.errors import Refusal
-from slipway.release.publishing import publish
+from slipway.release.publishing import publish, twins
 from slipway.release.reading import verify
 from tests import release_project
 
@@ -38,7 +38,8 @@ def test_the_staged_directory_of_another_release_is_not_sent(site):
 
 
 @pytest.mark.parametrize("how", ["flipped", "gone"])
-def test_a_damaged_twin_is_not_copied_but_sent_and_said(site, how):
+def test_a_damaged_twin_is_not_copied_but_sent_and_said(site, how, monkeypatch):
+    monkeypatch.setattr(twins, "WORTH", 0)
     site.release()
     twin = site.store.root / "releases" / "tiny" / "v1" / "records" / "train.json"
     twin.unlink()
@@ -51,7 +52,8 @@ def test_a_damaged_twin_is_not_copied_but_sent_and_said(site, how):
 
 
 @pytest.mark.parametrize("data", [None, b"rubbish"])
-def test_a_damaged_manifest_of_the_release_before_means_no_twins(site, data):
+def test_a_damaged_manifest_of_the_release_before_means_no_twins(site, data, monkeypatch):
+    monkeypatch.setattr(twins, "WORTH", 0)
     site.release()
     path = site.store.root / "releases" / "tiny" / "v1" / "manifest.json"
     path.unlink()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from slipway.adapters.store import LocalStore
 from slipway.errors import Refusal
-from slipway.release.publishing import pointer
+from slipway.release.publishing import moving, pointer
 from slipway.release.publishing.claim import Claim
 from slipway.release.signing import keys
 from slipway.release.withdrawal import tombstone
@@ -49,14 +49,14 @@ def test_it_never_names_a_withdrawn_version_and_its_serial_only_grows(tmp_path_f
                 store.create(f"releases/tiny/{one.version}/yanked.json", tombstone.write(yanked, signer))
             gone.add(one.version)
             for each in pointer.channels(store, "tiny"):
-                pointer.take_back(
+                moving.take_back(
                     store, "tiny", one.version, signer, channel=each, expires_days=90, now=now,
                     good=lambda past: None if past in gone | damaged else claim(int(past[1:])),
                 )  # fmt: skip
         else:
             later = now + timedelta(days=60) if what == "renew" else now
             try:
-                outcome = pointer.move_pointer(store, one, signer, channel=channel, expires_days=90, now=later)
+                outcome = moving.move_pointer(store, one, signer, channel=channel, expires_days=90, now=later)
                 assert one.version not in gone or outcome == "superseded"
             except Refusal:
                 assert one.version in gone
@@ -79,7 +79,7 @@ def test_a_pointer_of_before_there_were_withdrawals_is_read(tmp_path):
     store = LocalStore(tmp_path / "store")
     old = claim(1).model_dump() | {"channel": "stable", "expires": "2999-01-01T00:00:00+00:00"}
     store.create("channels/tiny/stable.json", seal(old, pointer.POINTER, signer))
-    assert pointer.move_pointer(store, claim(2), signer, channel="stable", expires_days=90) == "moved"
+    assert moving.move_pointer(store, claim(2), signer, channel="stable", expires_days=90) == "moved"
     held = pointer.read_pointer(store, "tiny", "stable", keys.public_of(signer))
     assert (held.serial, held.history) == (1, ("v1",))
 
@@ -87,7 +87,7 @@ def test_a_pointer_of_before_there_were_withdrawals_is_read(tmp_path):
 def test_a_mover_sees_what_a_faster_one_did(tmp_path):
     signer = keys.file_signer(release_project.key_pair(tmp_path / "release.key"))
     real = LocalStore(tmp_path / "store")
-    pointer.move_pointer(real, claim(1), signer, channel="stable", expires_days=90)
+    moving.move_pointer(real, claim(1), signer, channel="stable", expires_days=90)
 
     class Raced:
         """Before the first swap somebody else releases v3."""
@@ -100,11 +100,11 @@ def test_a_mover_sees_what_a_faster_one_did(tmp_path):
         def swap(self, *arguments):
             if self.first:
                 self.first = False
-                pointer.move_pointer(real, claim(3), signer, channel="stable", expires_days=90)
+                moving.move_pointer(real, claim(3), signer, channel="stable", expires_days=90)
             return real.swap(*arguments)
 
-    assert pointer.move_pointer(Raced(), claim(2), signer, channel="stable", expires_days=90) == "superseded"
-    _, after = pointer.take_back(
+    assert moving.move_pointer(Raced(), claim(2), signer, channel="stable", expires_days=90) == "superseded"
+    _, after = moving.take_back(
         Raced(), "tiny", "v3", signer, channel="stable", expires_days=90, good=lambda past: claim(int(past[1:]))
     )
     assert (after.version, after.serial) == ("v1", 3)

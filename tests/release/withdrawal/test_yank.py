@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from slipway.errors import Refusal, UserError
-from slipway.release.publishing import claim, pointer
+from slipway.release.publishing import claim, moving, pointer
 from slipway.release.reading import verify
 from slipway.release.withdrawal import advisory, shelf, tombstone, yank
 from tests import release_project
@@ -71,22 +71,22 @@ def test_one_after_the_other_until_nothing_is_left_and_then_a_new_one(three):
 
 def test_a_withdrawn_bundle_is_not_released_again(three):
     withdraw(three, "v3")
-    taken = claim.claims(three.store, "tiny")[2]
+    taken = claim.claims(three.store, "tiny", three.public)[2]
     for channel in ("stable", "beta"):
         with pytest.raises(Refusal, match="v3 was withdrawn and is not released again"):
-            pointer.move_pointer(three.store, taken, three.signer, channel=channel, expires_days=90)
+            moving.move_pointer(three.store, taken, three.signer, channel=channel, expires_days=90)
     assert named(three).version == "v2"
 
 
 def test_other_channels_learn_of_it_too(three):
-    second = claim.claims(three.store, "tiny")[1]
-    pointer.move_pointer(three.store, second, three.signer, channel="beta", expires_days=90)
+    second = claim.claims(three.store, "tiny", three.public)[1]
+    moving.move_pointer(three.store, second, three.signer, channel="beta", expires_days=90)
     done = withdraw(three, "v3")
     assert [(moved.channel, moved.before, moved.after) for moved in done.channels] == [
         ("beta", "v2", "v2"), ("stable", "v3", "v2"),
     ]  # fmt: skip
     assert (named(three, "beta").version, named(three, "beta").withdrawn) == ("v2", ("v3",))
-    pointer.move_pointer(three.store, second, three.signer, channel="nightly", expires_days=90)
+    moving.move_pointer(three.store, second, three.signer, channel="nightly", expires_days=90)
     assert named(three, "nightly").withdrawn == ("v3",), "a new channel knows what the others know"
 
 
@@ -132,8 +132,8 @@ class Dying:
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("writes", range(6))
 def test_wherever_it_dies_nobody_is_sent_to_it_and_a_rerun_finishes(three, writes, after):
-    second = claim.claims(three.store, "tiny")[1]
-    pointer.move_pointer(three.store, second, three.signer, channel="beta", expires_days=90)
+    second = claim.claims(three.store, "tiny", three.public)[1]
+    moving.move_pointer(three.store, second, three.signer, channel="beta", expires_days=90)
     try:
         withdraw(three, "v3", Dying(three.store, writes, after))
         finished = True
@@ -217,7 +217,7 @@ def test_two_at_once_and_a_release_meanwhile(three):
 
 def test_a_release_to_a_new_channel_while_it_is_withdrawn_is_refused(three):
     """The mover reads the tombstone after its swap, so one of the two always sees the other."""
-    third = claim.claims(three.store, "tiny")[2]
+    third = claim.claims(three.store, "tiny", three.public)[2]
 
     class Late:
         def __getattr__(self, name):
@@ -229,7 +229,7 @@ def test_a_release_to_a_new_channel_while_it_is_withdrawn_is_refused(three):
             return moved
 
     with pytest.raises(Refusal, match=r"withdrawn.*slipway yank tiny@v3"):
-        pointer.move_pointer(Late(), third, three.signer, channel="beta", expires_days=90)
+        moving.move_pointer(Late(), third, three.signer, channel="beta", expires_days=90)
     assert (named(three, "beta").version, named(three, "beta").withdrawn) == (None, ("v3",))
 
 
@@ -246,7 +246,7 @@ def test_the_list_of_releases(three):
 
 
 def test_the_pointer_is_renewed_by_it(three):
-    held = pointer.take_back(
+    held = moving.take_back(
         three.store, "tiny", "v3", three.signer, channel="stable", expires_days=90, good=lambda _: None,
         now=datetime.now(UTC) + timedelta(days=80),
     )[1]  # fmt: skip

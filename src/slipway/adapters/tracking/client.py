@@ -25,6 +25,7 @@ def client(root: Path) -> Any:
     """An `MlflowClient` for the project at `root`; the database is made on first use."""
     # Several hundred lines of migrations otherwise greet whoever makes the first release.
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)

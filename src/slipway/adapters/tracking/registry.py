@@ -1,19 +1,40 @@
-"""Releases in MLflow's model registry: one version per bundle digest, pointing at the release in the store."""
+"""Releases in MLflow's model registry: one version per bundle digest, pointing at the release in the store.
 
+Which version it is, registering wrote down in the project. One of another machine, or of an attempt that was cut short,
+is found by its tags and taken only if it holds this bundle's files: anybody who reaches MLflow can set a tag.
+"""
+
+import filecmp
 import shutil
 import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from slipway.adapters.tracking.client import DIGEST, client, experiment, in_use
 from slipway.adapters.tracking.verdicts import CHANNEL, alias_of, briefly
+from slipway.errors import UserError
+from slipway.files import write_atomic
+from slipway.records import Record
+
+KEPT = Path(".slipway", "models")
+"""Which model version a bundle has, in the project."""
 
 VERSION, WITHDRAWN = "slipway.version", "slipway.withdrawn"
 """Tags of a model version: of its release, and why that was withdrawn."""
 
 SMALL = ("manifest.json", "README.md", "DATA.md", "config.json", "report.html", "bom.cdx.json", "provenance.json")
 """Files of a bundle that are copied into MLflow where they exist; the weights stay in the store."""
+
+
+class Registered(Record):
+    """The model version of a bundle, as registering wrote it down."""
+
+    name: str
+    """Of the registered model."""
+    version: str
 
 
 def register(
@@ -49,10 +70,11 @@ def register(
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    registered = _version_of(mlflow, name, digest)
+    place = experiment(mlflow, root, name)
+    registered = _version_of(root, mlflow, name, digest) or _found(mlflow, place, name, digest, bundle)
     if registered is None:
         tags = {DIGEST: digest, VERSION: version, "slipway.uri": uri}
-        model = _logged_model(mlflow, experiment(mlflow, root, name), name, bundle, tags=tags, run_id=run_id)
+        model = _logged_model(mlflow, place, name, bundle, tags=tags, run_id=run_id)
         created = mlflow.create_model_version(
             name,
             model.artifact_location,
@@ -62,31 +84,83 @@ def register(
             description=f"Release {version}, {uri}",
         )
         registered = str(created.version)
+    write_atomic(root / KEPT / f"{digest}.json", Registered(name=name, version=registered).to_json())
     for key, value in told.items():
         mlflow.set_model_version_tag(name, registered, key, value)
     mlflow.set_registered_model_alias(name, "candidate", registered)
     return registered
 
 
-def _version_of(mlflow: Any, name: str, digest: str) -> str | None:
-    for found in mlflow.search_model_versions(f"name = '{name}'"):
-        if found.tags.get(DIGEST) == digest:
-            return str(found.version)
+def _version_of(root: Path, mlflow: Any, name: str, digest: str) -> str | None:
+    """The version that was written down for a bundle, if this MLflow has it."""
+    from mlflow.exceptions import MlflowException
+
+    place = root / KEPT / f"{digest}.json"
+    if not place.is_file():
+        return None
+    kept = _kept(place)
+    try:
+        found = mlflow.get_model_version(kept.name, kept.version)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None  # another tracker is set now
+        raise
+    # Of another tracker, this number may be of another bundle.
+    return kept.version if kept.name == name and found.tags.get(DIGEST) == digest else None
+
+
+def _kept(place: Path) -> Registered:
+    try:
+        return Registered.model_validate_json(place.read_bytes())
+    except ValidationError:
+        raise UserError(f"{place}: not what a release wrote; remove it and run this again") from None
+
+
+def _found(mlflow: Any, experiment_id: str, name: str, digest: str, bundle: Path) -> str | None:
+    """The oldest version that says it is of this bundle, and holds its files and nothing else."""
+    models = {model.artifact_location: model for model in _said(mlflow, experiment_id, digest)}
+    found = [v for v in mlflow.search_model_versions(f"name = '{name}'") if v.tags.get(DIGEST) == digest]
+    for version in sorted(found, key=lambda version: int(version.version)):
+        if (model := models.get(version.source)) is not None and _holds(mlflow, model, bundle):
+            return str(version.version)
     return None
+
+
+def _said(mlflow: Any, experiment_id: str, digest: str) -> list[Any]:
+    """LoggedModels that say that they are of a bundle."""
+    return [model for model in mlflow.search_logged_models([experiment_id]) if model.tags.get(DIGEST) == digest]
+
+
+def _holds(mlflow: Any, model: Any, bundle: Path) -> bool:
+    """Whether a LoggedModel holds the bundle's small files, byte for byte, and nothing else."""
+    from mlflow.artifacts import download_artifacts
+
+    names = {path for path in SMALL if (bundle / path).is_file()}
+    if {item.path for item in mlflow.list_logged_model_artifacts(model.model_id)} != names:
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        for path in sorted(names):
+            got = download_artifacts(artifact_uri=f"{model.artifact_location}/{path}", dst_path=folder)
+            if not filecmp.cmp(got, bundle / path, shallow=False):
+                return False
+    return True
+
+
+def _fits(mlflow: Any, model: Any, bundle: Path) -> bool:
+    """Whether a LoggedModel is whole, or can be made so: what it holds until it is ready is written once more."""
+    if str(model.status) == "READY":
+        return _holds(mlflow, model, bundle)
+    return {item.path for item in mlflow.list_logged_model_artifacts(model.model_id)} <= set(SMALL)
 
 
 def _logged_model(
     mlflow: Any, experiment_id: str, name: str, bundle: Path, *, tags: dict[str, str], run_id: str | None
 ) -> Any:
     """A LoggedModel with the bundle's small files; one that an interrupted release made is taken up again."""
-    for left in mlflow.search_logged_models([experiment_id]):
-        if left.tags.get(DIGEST) == tags[DIGEST]:
-            model = left
-            break
-    else:
-        model = mlflow.create_logged_model(
-            experiment_id, name=name, source_run_id=run_id, tags=tags, model_type="safetensors"
-        )
+    model = next((m for m in _said(mlflow, experiment_id, tags[DIGEST]) if _fits(mlflow, m, bundle)), None)
+    if model is None:
+        more = {"source_run_id": run_id, "tags": tags, "model_type": "safetensors"}
+        model = mlflow.create_logged_model(experiment_id, name=name, **more)
     if str(model.status) == "READY":
         return model
     with tempfile.TemporaryDirectory() as folder:
@@ -100,7 +174,7 @@ def _logged_model(
 def tell(root: Path, name: str, digest: str, told: Mapping[str, str]) -> None:
     """Set tags of the version of `digest`; nothing if it is not registered."""
     mlflow = client(root)
-    if version := _version_of(mlflow, name, digest):
+    if version := _version_of(root, mlflow, name, digest):
         for key, value in told.items():
             mlflow.set_model_version_tag(name, version, key, value)
 
@@ -108,11 +182,16 @@ def tell(root: Path, name: str, digest: str, told: Mapping[str, str]) -> None:
 def mark_released(root: Path, name: str, digest: str) -> str | None:
     """Move the alias of its channel (`alias_of`) to the version of `digest`; the version, None if not registered."""
     mlflow = client(root)
-    for found in mlflow.search_model_versions(f"name = '{name}'"):
-        if found.tags.get(DIGEST) == digest:
-            mlflow.set_registered_model_alias(name, alias_of(found.tags.get(CHANNEL, "")), found.version)
-            return str(found.version)
-    return None
+    version = _version_of(root, mlflow, name, digest)
+    if version is not None:
+        channel = mlflow.get_model_version(name, version).tags.get(CHANNEL, "")
+        mlflow.set_registered_model_alias(name, alias_of(channel), version)
+    return version
+
+
+def _mine(root: Path, name: str) -> set[str]:
+    """Versions of a model that were registered from here."""
+    return {kept.version for path in (root / KEPT).glob("*.json") if (kept := _kept(path)).name == name}
 
 
 def withdraw(
@@ -143,7 +222,12 @@ def withdraw(
         return None
     with briefly("MLflow was not told", "the release is withdrawn all the same; run this again when MLflow answers"):
         mlflow = client(root)
-        found = {str(v.tags.get(VERSION)): v for v in mlflow.search_model_versions(f"name = '{name}'")}
+        mine = _mine(root, name)
+        every = mlflow.search_model_versions(f"name = '{name}'")
+        # Where two say that they are of one release: the one that was registered from here, else the older one.
+        found = {
+            str(v.tags.get(VERSION)): v for v in sorted(every, key=lambda v: (str(v.version) in mine, -int(v.version)))
+        }
         if version not in found:
             return None
         gone = found[version]

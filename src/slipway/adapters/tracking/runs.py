@@ -8,14 +8,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from slipway.adapters.tracking.client import DIGEST, client, experiment, flat, named
 from slipway.adapters.tracking.sink import BATCH
-from slipway.files import combined, sha256_file
-from slipway.records import EvaluateReport, LedgerReport, Measure, read_record, read_report
+from slipway.errors import UserError
+from slipway.files import combined, sha256_file, write_atomic
+from slipway.records import EvaluateReport, LedgerReport, Measure, Record, read_record, read_report
 
 OWNER = "slipway.owner"
+KEPT = Path(".slipway", "runs")
+"""Which run built a bundle, in the project: a tag in MLflow is for people, and anybody there can set one."""
 LARGEST_ARTIFACT = 16 << 20
 """Bytes; larger files are in DVC and in the store already."""
+
+
+class BuiltBy(Record):
+    """The run that built a bundle, as the build itself wrote it down."""
+
+    name: str
+    """Of the experiment."""
+    run_id: str
 
 
 def _flat(values: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -83,8 +96,11 @@ def finish_build_run(
     for name, text in pages.items():
         mlflow.log_text(run_id, text, name)
     mlflow.set_tag(run_id, "slipway.cached", ", ".join(cached))
-    mlflow.set_tag(run_id, DIGEST, sha256_file(root / "bundle" / "manifest.json"))
+    digest = sha256_file(root / "bundle" / "manifest.json")
+    mlflow.set_tag(run_id, DIGEST, digest)
     mlflow.set_terminated(run_id, "FINISHED")
+    name = mlflow.get_experiment(mlflow.get_run(run_id).info.experiment_id).name
+    write_atomic(root / KEPT / f"{digest}.json", BuiltBy(name=name, run_id=run_id).to_json())
 
 
 def fail_build_run(root: Path, run_id: str) -> None:
@@ -184,10 +200,29 @@ def _data_sets(reports: Path) -> list[Any]:
 
 
 def find_run(root: Path, name: str, digest: str) -> str | None:
-    """Id of the newest finished run that built the bundle `digest`, or None."""
-    mlflow = client(root)
-    found = mlflow.get_experiment_by_name(name)
-    if found is None:
+    """Id of the newest finished run of this project that built the bundle `digest`; None if MLflow has none such.
+
+    Which one it is, the build wrote down in the project. A run that says so of itself in MLflow is not believed: it
+    would stand in the signed statement.
+
+    Raises:
+        UserError: if what was written down was altered.
+    """
+    from mlflow.exceptions import MlflowException
+
+    place = root / KEPT / f"{digest}.json"
+    if not place.is_file():
+        return None  # built elsewhere, or without tracking
+    try:
+        built = BuiltBy.model_validate_json(place.read_bytes())
+    except ValidationError:
+        raise UserError(f"{place}: not what a build wrote; remove it, then the release names no run") from None
+    if built.name != name:
         return None
-    runs = mlflow.search_runs([found.experiment_id], filter_string=f"tags.`{DIGEST}` = '{digest}'", max_results=1)
-    return runs[0].info.run_id if runs else None
+    try:
+        info = client(root).get_run(built.run_id).info
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None  # another tracker is set now, or the run was deleted
+        raise
+    return built.run_id if (info.status, info.lifecycle_stage) == ("FINISHED", "active") else None

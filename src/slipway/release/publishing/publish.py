@@ -15,10 +15,11 @@ from slipway.errors import Refusal
 from slipway.progress import Transfer
 from slipway.records import Record
 from slipway.release import rendered, statement
-from slipway.release.publishing import twins
+from slipway.release.publishing import noted, recall, twins
 from slipway.release.publishing.carrying import SMALL, Load
 from slipway.release.publishing.claim import Claim, Store
-from slipway.release.publishing.pointer import Pointer, current, move_pointer, release_prefix
+from slipway.release.publishing.moving import move_pointer
+from slipway.release.publishing.pointer import Pointer, release_prefix
 from slipway.release.publishing.read_back import ReadBack
 from slipway.release.reading.reader import Hashed, Reader, stream_digest
 from slipway.release.reading.verify import BESIDE, MANIFEST, signed_files, verify
@@ -110,10 +111,12 @@ def publish(
         Refusal: naming the local file that is not as signed, or the object in the store that is not what was sent.
     """
     public, memory = public_of(signer), ReadBack(seen, store)
-    pointer = current(store, claim.name, channel, public)
+    pointer = recall.held(store, claim.name, channel, public).pointer
     task = _task(store, staged, claim, public)
+    if statement.NAME not in task.absent:
+        _agree(task)  # whoever was slower learns it here, before all is sent and read back for nothing
     wanted = {task.expected[path]: task.sizes.get(path, 0) for path in task.absent}
-    twin, damaged = twins.sound(memory, wanted, twins.find(store, claim.name, pointer, wanted))
+    twin, damaged = twins.sound(memory, wanted, twins.find(store, claim.name, pointer, wanted, public))
     _check(task, [path for path in task.absent if task.expected[path] not in twin])
     load = Load(store, task.prefix, staged.root, task.expected, twin)
     try:
@@ -165,15 +168,19 @@ def _expected(staged: Staged, public: bytes) -> dict[str, str]:
 
 
 def _check(task: _Task, to_send: Iterable[str]) -> None:
-    """Verify the staged directory as a reader would; of large files only those that will be sent are read."""
-    read = [path for path in to_send if path in task.sizes]
+    """Verify the staged directory as a reader would; what is as it was when it was hashed for sealing is not read.
+
+    Nor are large files that will not be sent.
+    """
+    known = noted.unchanged(task.staged.root)
+    read = [path for path in to_send if path in task.sizes and path not in known]
     aside = {path: task.expected[path] for path in task.expected if task.sizes.get(path, 0) > SMALL}
     shown = Transfer("publish: check", sum(task.sizes[path] for path in read))
     with ThreadPoolExecutor(CHECKED_AT_A_TIME) as pool:
         hashed = dict(zip(read, pool.map(lambda path: stream_digest(task.staged, path, shown), read), strict=True))
     shown.end()
     try:
-        _prove(Hashed(task.staged, aside | hashed), "", task)
+        _prove(Hashed(task.staged, aside | known | hashed), "", task)
     except Refusal as refusal:
         raise _unsent(refusal) from None
 

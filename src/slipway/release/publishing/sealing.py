@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from slipway.errors import Refusal, UserError
 from slipway.files import copy_tree, sha256_bytes, write_atomic
 from slipway.release import rendered, statement
+from slipway.release.publishing import noted
 from slipway.release.publishing.claim import Claim
 from slipway.release.publishing.pointer import release_prefix
 from slipway.release.reading.reader import Reader
@@ -50,7 +51,7 @@ def seal_release(
         Refusal: if the bundle is not as its manifest says, or what lies in the store was not signed by this key.
     """
     staged = work / "staged" / f"{claim.name}-{claim.version}"
-    digests = copy_tree(bundle, staged)
+    copies = copy_tree(bundle, staged)
     manifest = (staged / MANIFEST).read_bytes()
     if sha256_bytes(manifest) != claim.manifest_sha256:
         raise Refusal(f"{bundle / MANIFEST}: changed while it was being released; run `slipway release` again")
@@ -69,7 +70,8 @@ def seal_release(
     for name, page in rendered.render(content, statement.NAME).items():
         write_atomic(staged / name, page)
         expected[name] = sha256_bytes(page)
-    _signature(signed, staged, signer, expected, hashed=digests)
+    _signature(signed, staged, signer, expected, hashed={path: copy.sha256 for path, copy in copies.items()})
+    noted.write(staged, copies)
     return staged
 
 

@@ -1,4 +1,4 @@
-"""The file of a reader's memory, `seen.json`: what it holds, where it lies, and how it is changed by one at a time."""
+"""What readers and publishers remember, `seen.json`: what it holds, where it lies, and how one at a time changes it."""
 
 import os
 import sys
@@ -25,6 +25,15 @@ class Seen(Record):
     time: str
 
 
+class Written(Seen):
+    """The latest pointer of a channel of one's own store: the highest number, and what is never taken back."""
+
+    withdrawn: tuple[str, ...] = ()
+    """Versions that it listed."""
+    keys: int = 0
+    """Key events that its signer had seen."""
+
+
 class SeenLog(Record):
     """The key log that was followed from a key."""
 
@@ -41,6 +50,8 @@ class Book(Record):
     """`<sha256 of the anchor key>/<name>/<channel>` -> what was seen."""
     withdrawn: dict[str, str] = {}
     """`<sha256 of the anchor key>/<name>@<version>` -> reason, as far as it is known."""
+    published: dict[str, Written] = {}
+    """`<sha256 of the signing key> <address of the store> <name>/<channel>` -> what a publisher wrote or saw there."""
     logs: dict[str, SeenLog] = {}
     """sha256 of the anchor key -> the longest key log that was followed from it."""
 

@@ -88,6 +88,7 @@ def follow(
         Refusal: saying which of these does not hold.
     """
     what = f"{store.url}/{pointer_key(name, channel)}"
+    book = load()  # before the pointer, for another reader may note a later one in between
     try:
         pointer = read_pointer(store, name, channel, public, log)
     except FileNotFoundError:
@@ -96,7 +97,7 @@ def follow(
             f"{what}: the pointer is missing; nothing was released on this channel, or it was removed. "
             f"Channels of {name} here: {there}"
         ) from None
-    check(load(), pointer, store.url, public)
+    check(book, pointer, store.url, public)
     if datetime.fromisoformat(pointer.expires) < (now or datetime.now(UTC)):
         raise Refusal(f"{what}: expired {pointer.expires}; it may be an old copy. Its publisher renews it")
     if pointer.version is None:
@@ -135,8 +136,9 @@ def check_version(store: Reader, name: str, version: str, public: bytes, log: Se
     Raises:
         Refusal: if a channel lists it, is older than what was seen or is hidden, or its tombstone was seen before.
     """
+    book = load()
     asked = [pointer for channel in channels(store, name) if (pointer := _holding(store, name, channel, public, log))]
-    book, told = load(), tombstone.exists(store, release_prefix(name, version))
+    told = tombstone.exists(store, release_prefix(name, version))
     seen = {key.rpartition("/")[2] for key in book.channels if key.startswith(f"{sha256_bytes(public)}/{name}/")}
     if hidden := sorted(seen - {pointer.channel for pointer in asked}):
         raise Refusal(
@@ -173,6 +175,9 @@ def note(store: Reader, public: bytes, *pointers: Pointer) -> None:
         if book is None:
             return
         for pointer in pointers:
+            known = book.channels.get(_channel(pointer, public))
+            if known is not None and known.serial > pointer.serial:
+                continue  # noted by another reader while this one read on; when it was read, this was the latest
             check(book, pointer, store.url, public)
             book.channels[_channel(pointer, public)] = Seen(
                 **pointer.model_dump(include={"serial", "sequence", "version", "manifest_sha256"}),

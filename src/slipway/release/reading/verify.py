@@ -5,7 +5,6 @@ verified by the same lines. No network but the store's, no clock but for the exp
 The key may be one of before or after a rotation: the key log leads from it to the one that signed.
 """
 
-import contextlib
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -111,7 +110,7 @@ def verify(
             raise Refusal(f"{uri}/{name}: missing; this is no complete release")
     ring = keyring.of_release(store, prefix, public, log)
     if present.pop(tombstone.NAME, None) is not None and not withdrawn:
-        raise _withdrawn(store, base + tombstone.NAME, ring)
+        raise tombstone.refusal(store, base + tombstone.NAME, ring)
     small = {name: _present(store, base + name) for name in BESIDE}
     signed, signer = _signed(ring, small[signature.NAME], f"{uri}/{signature.NAME}")
     for name in (MANIFEST, statement.NAME):
@@ -173,16 +172,6 @@ def _complete(uri: str, present: AbstractSet[str], signed: Mapping[str, str], be
         twin = folded.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
         if twin != name:
             raise Refusal(f"{uri}/{name}: one file with {twin} on systems that do not tell case; do not use it")
-
-
-def _withdrawn(store: Reader, key: str, ring: keyring.Keyring) -> Refusal:
-    """Why a release with a tombstone is refused; it may have been signed by any key of the line."""
-    data, what = store.read(key)[0], f"{store.url}/{key}"
-    for public in ring.keys:
-        with contextlib.suppress(Refusal):
-            tombstone.read(data, public, what)
-            return tombstone.refusal(store, key, public)
-    return tombstone.refusal(store, key, ring.keys[-1])
 
 
 def _compare(what: str, found: str | None, expected: str | None) -> None:

@@ -1,9 +1,8 @@
 """The key log of a store, and what follows from it: which key signs now, and what an older one may still stand for.
 
-The log lies in the store as `keys/000001.json`, `keys/000002.json` …, each written once. A *rotation* is signed by the
-old key (which permits it) and by the new one (which proves that its holder has it), and lists the signatures that the
-old key had made: a retired key that is stolen later makes no other. A *revocation* says since when and why a key is not
-trusted. Each event carries the digest of the one before, so whoever trusts one key of the line trusts one log.
+The log lies in the store as `keys/000001.json`, `keys/000002.json` …, each written once (`signing.key_events`). A
+retired key stands for exactly what its rotation lists: one that is stolen later makes no other. Each event carries the
+digest of the one before, so whoever trusts one key of the line trusts one log.
 
     >>> ring = read(store, anchor)        # the key that the verifier was given, old or new
     >>> ring.current                      # signs pointers and tombstones now
@@ -15,61 +14,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import Field, TypeAdapter, ValidationError
+from typing import Any
 
 from slipway.errors import Refusal, UserError
 from slipway.files import sha256_bytes
-from slipway.records import Record
 from slipway.release.reading.reader import Reader
-from slipway.release.signing.envelope import as_json, claimed, unseal
-from slipway.release.signing.keys import canonical
+from slipway.release.signing.envelope import as_json, unseal
+from slipway.release.signing.key_events import FOLDER, TYPE, Revoke, Rotate, parse
 
-FOLDER = "keys"
-TYPE = "application/vnd.slipway.keys+json"
+__all__ = [
+    "FOLDER",
+    "GRACE",
+    "TYPE",
+    "Keyring",
+    "Revoke",
+    "Rotate",
+    "load_copy",
+    "of_release",
+    "read",
+    "resolve",
+    "seen",
+    "signing",
+]
+
 GRACE = timedelta(minutes=15)
 """After a rotation, for which a pointer of the key before is taken: until all of them are signed anew."""
 _RELEASE = re.compile(r"((?:.*/)?)releases/[^/]+/[^/]+/?")
-
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Rotate(Record):
-    """That a new key takes the place of the old one."""
-
-    event: Literal["rotate"] = "rotate"
-    number: int
-    previous: Digest | None
-    """sha256 of the event before, as it lies in the store; None for the first."""
-    time: str
-    """ISO 8601, as the publisher's machine said."""
-    old: str
-    """PEM."""
-    new: str
-    """PEM."""
-    signed: dict[str, Digest]
-    """`NAME@VERSION` -> sha256 of the model.sig that the old key made; it stands for nothing else from now on."""
-
-
-class Revoke(Record):
-    """That a key is not trusted any more."""
-
-    event: Literal["revoke"] = "revoke"
-    number: int
-    previous: Digest | None
-    time: str
-    by: str
-    """PEM of the key that signs this: the one that is current, or the revoked one itself."""
-    key: Digest
-    """sha256 of the revoked key's PEM."""
-    reason: str
-    trusted: dict[str, Digest]
-    """`NAME@VERSION` -> sha256 of the model.sig of releases that stay good in spite of it."""
-
-
-Event = Annotated[Rotate | Revoke, Field(discriminator="event")]
-_EVENT: TypeAdapter[Rotate | Revoke] = TypeAdapter(Event)
 
 
 @dataclass(frozen=True)
@@ -138,6 +108,31 @@ class Keyring:
             )
         return payload
 
+    def lasting(self, data: bytes, payload_type: str, what: str) -> tuple[dict[str, Any], bytes]:
+        """The payload of what stays good when the key changes (claims, tombstones, advisories), and the key.
+
+        Any key of the line may have signed it; one that was retired, only what its rotation lists. A revocation voids
+        none of it: a withdrawal is not taken back with the key that it was signed with, and a claim gives no trust.
+
+        Raises:
+            Refusal: if none of these keys signed it, or one did after its time.
+        """
+        unlike: Refusal | None = None
+        for key in reversed(self.keys):
+            try:
+                payload = unseal(data, payload_type, key, what)
+            except Refusal as fault:
+                unlike = unlike or fault  # of the present key: it says best what is wrong
+                continue
+            end = self.retired.get(name := sha256_bytes(key))
+            if end and sha256_bytes(data) not in end.objects.values():
+                raise Refusal(
+                    f"{what}: signed by key {name[:16]}…, which was retired on {end.time} and had not signed this by "
+                    "then; somebody else holds that key, or it was signed while the key was changed"
+                )
+            return payload, key
+        raise unlike or Refusal(f"{what}: there is no key to check it with")
+
 
 def read(store: Reader, anchor: bytes, top: str = "", copy: Sequence[bytes] = ()) -> Keyring:
     """The keyring of a store, for a verifier who trusts `anchor`.
@@ -164,7 +159,12 @@ def read(store: Reader, anchor: bytes, top: str = "", copy: Sequence[bytes] = ()
 
 
 def seen(store: Reader, public: bytes) -> int:
-    """Events of the key log that whoever signs with `public` has seen.
+    """Events of the key log that whoever signs with `public` has seen; raises as `signing`."""
+    return len(signing(store, public).events)
+
+
+def signing(store: Reader, public: bytes) -> Keyring:
+    """The keyring for whoever signs with `public`.
 
     Raises:
         Refusal: if that key does not sign for this store any more.
@@ -175,7 +175,7 @@ def seen(store: Reader, public: bytes) -> int:
             f"{store.url}: key {sha256_bytes(public)[:16]}… was retired on {ring.retired[sha256_bytes(public)].time}; "
             "sign with the key that followed it (SLIPWAY_KEY)"
         )
-    return len(ring.events)
+    return ring
 
 
 def of_release(store: Reader, prefix: str, anchor: bytes, copy: Sequence[bytes] = ()) -> Keyring:
@@ -192,7 +192,7 @@ def resolve(log: Sequence[bytes], anchor: bytes, what: str) -> Keyring:
     events: list[Rotate | Revoke] = []
     for number, data in enumerate(log, start=1):
         here = f"{what}/{number:06d}.json"
-        event = _event(data, number, sha256_bytes(log[number - 2]) if number > 1 else None, here)
+        event = parse(data, number, sha256_bytes(log[number - 2]) if number > 1 else None, here)
         signing = (event.old if isinstance(event, Rotate) else event.by).encode()
         keys = keys or [signing]
         signer = sha256_bytes(signing)
@@ -220,21 +220,6 @@ def resolve(log: Sequence[bytes], anchor: bytes, what: str) -> Keyring:
             "publisher's store or key, or the log's end is hidden"
         )
     return Keyring(tuple(keys), retired, revoked, tuple(log), tuple(events))
-
-
-def _event(data: bytes, number: int, previous: str | None, what: str) -> Rotate | Revoke:
-    """An event as it says of itself; its signatures are not checked yet."""
-    said = claimed(data, what)
-    try:
-        event = _EVENT.validate_json(json.dumps(said))
-        pems = [p.encode() for p in ((event.old, event.new) if isinstance(event, Rotate) else (event.by,))]
-        zoned = datetime.fromisoformat(event.time).utcoffset() is not None
-        exact = zoned and as_json(json.loads(data)) == data and all(canonical(p, what) == p for p in pems)
-    except (ValidationError, ValueError, UserError) as error:
-        raise Refusal(f"{what}: no event of a key log that this Slipway knows ({type(error).__name__})") from None
-    if not exact or (event.number, event.previous) != (number, previous):
-        raise Refusal(f"{what}: does not follow the event before it; the key log has a gap or a fork, trust none of it")
-    return event
 
 
 def load_copy(path: str | Path) -> tuple[bytes, ...]:

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 from slipway.errors import Refusal, UserError
 from slipway.files import sha256_bytes
 from slipway.records import Record
-from slipway.release.bundle import manifest
-from slipway.release.publishing.claim import RACES, Store, claims
-from slipway.release.publishing.pointer import POINTER, Pointer, pointer_key, release_prefix, swap_pointer
+from slipway.release.publishing import recall
+from slipway.release.publishing.claim import RACES, Store
+from slipway.release.publishing.moving import swap_pointer
+from slipway.release.publishing.pointer import POINTER, Pointer, pointer_key, release_prefix
+from slipway.release.reading.book import load
 from slipway.release.reading.reader import Reader
 from slipway.release.signing import keyring, signature
 from slipway.release.signing.envelope import seal, unseal
 from slipway.release.signing.keys import public_of
+from slipway.release.signing.made import made_by
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
@@ -62,16 +65,18 @@ def rotate(
     left: list[str] = []
     if mine is None:
         keyring.seen(store, was)
-        _pointers(store, was, public)  # one that does not hold is found before anything is written
-        signed, open_, left = _signed(store, ring, was)
-        if open_ and not unfinished:
+        for key in _pointers(store, was, public):  # one that does not hold is found before anything is written
+            recall.held(store, key.split("/")[1], key.rpartition("/")[2].removesuffix(".json"), was)
+        made = made_by(store, ring, was)
+        left = made.bad
+        if made.begun and not unfinished:
             raise Refusal(
-                f"{store.url}: {', '.join(open_)} was begun and is not complete; finish it with `slipway release`, "
-                "or give it up with --leave-unfinished"
+                f"{store.url}: {', '.join(made.begun)} was begun and is not complete; finish it with "
+                "`slipway release`, or give it up with --leave-unfinished"
             )
         mine = keyring.Rotate(
             number=len(ring.events) + 1, previous=_last(ring), time=_time(now), old=was.decode(), new=public.decode(),
-            signed=signed,
+            signed=made.signed, objects=made.objects,
         )  # fmt: skip
         _append(store, mine, old, new)
         ring = keyring.read(store, public)
@@ -143,36 +148,6 @@ def signature_digest(store: Reader, name: str, version: str) -> str:
         raise UserError(f"{store.url}/{key}: missing; no such release") from None
 
 
-def _signed(store: Reader, ring: keyring.Keyring, public: bytes) -> tuple[dict[str, str], list[str], list[str]]:
-    """What `public` signed, NAME@VERSION -> sha256 of model.sig; what was begun; and what does not hold."""
-    names = sorted({key.split("/")[1] for key in store.list("claims")})
-    good: dict[str, str] = {}
-    begun: list[str] = []
-    bad: list[str] = []
-    for name in names:
-        for claim in claims(store, name):
-            prefix, label = release_prefix(name, claim.version), f"{name}@{claim.version}"
-            held = {key.removeprefix(f"{prefix}/") for key in store.list(prefix)}
-            if not held:
-                continue  # claimed, and nothing was sent: whoever takes it up signs with the new key
-            if manifest.NAME not in held:  # it comes last
-                begun.append(label)
-                continue
-            if signature.NAME not in held:
-                bad.append(label)
-                continue
-            data, what = store.read(f"{prefix}/{signature.NAME}")[0], f"{store.url}/{prefix}/{signature.NAME}"
-            try:
-                key = ring.pick(signature.signed_by(data, what))
-                signature.read(data, key, what)
-            except Refusal:
-                bad.append(label)
-                continue
-            if key == public:
-                good[label] = sha256_bytes(data)
-    return good, begun, bad
-
-
 def _pointers(store: Reader, old: bytes, new: bytes) -> list[str]:
     """Keys of the pointers that `old` signed; raises Refusal for one that neither of the two did."""
     found = []
@@ -189,6 +164,7 @@ def _pointers(store: Reader, old: bytes, new: bytes) -> list[str]:
 def _resign(store: Store, key: str, old: bytes, signer: "Signer") -> str | None:
     """Sign the pointer at `key` with the new key; None if someone else has moved it with that key by now."""
     for _ in range(RACES):
+        book = load()
         data, tag = store.read(key)
         try:
             held = Pointer.model_validate_json(json.dumps(unseal(data, POINTER, old, f"{store.url}/{key}")))
@@ -197,7 +173,9 @@ def _resign(store: Store, key: str, old: bytes, signer: "Signer") -> str | None:
             return None
         if pointer_key(held.name, held.channel) != key:
             raise Refusal(f"{store.url}/{key}: signed for {held.name}/{held.channel}; someone copied it here")
-        if swap_pointer(store, held.model_copy(update={"serial": held.serial + 1}), signer, tag):
+        at = recall.compare(book, store, held.name, held.channel, old, pointer=held, tag=tag)
+        next_ = {"serial": at.serial + 1, "withdrawn": tuple(sorted({*held.withdrawn, *at.withdrawn}))}
+        if swap_pointer(store, held.model_copy(update=next_), signer, tag):
             return f"{held.name}/{held.channel}"
     raise UserError(f"{store.url}/{key}: lost {RACES} races for the channel; is the store writable and consistent?")
 

@@ -13,7 +13,7 @@ from slipway.errors import Refusal
 from slipway.release.publishing.claim import Store
 from slipway.release.reading.reader import Reader
 from slipway.release.signing import keyring
-from slipway.release.signing.envelope import seal, unseal
+from slipway.release.signing.envelope import seal
 from slipway.release.signing.keys import public_of
 from slipway.release.withdrawal.tombstone import Yanked
 
@@ -102,16 +102,7 @@ def read(store: Reader, yanked: Yanked, public: bytes) -> dict[str, Any]:
     """
     key = key_of(yanked.name, yanked.version).removesuffix(".json") + ".dsse.json"
     what = f"{store.url}/{key}"
-    data, keys = store.read(key)[0], keyring.read(store, public).keys
-    found = unseal(data, TYPE, next((k for k in keys if _signed_by(data, k)), keys[-1]), what)
-    if found.get("id") != identifier(yanked.name, yanked.version):
-        raise Refusal(f"{what}: about {found.get('id')}; someone copied it here")
+    found, _ = keyring.read(store, public).lasting(store.read(key)[0], TYPE, what)
+    if found != compose(yanked):
+        raise Refusal(f"{what}: about {found.get('id')}, and not what its tombstone says; someone copied it here")
     return found
-
-
-def _signed_by(data: bytes, key: bytes) -> bool:
-    try:
-        unseal(data, TYPE, key, "advisory")
-    except Refusal:
-        return False
-    return True

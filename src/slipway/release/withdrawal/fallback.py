@@ -4,8 +4,9 @@ from slipway.errors import Refusal, UserError
 from slipway.files import sha256_bytes
 from slipway.records import Record
 from slipway.release.bundle import manifest
-from slipway.release.publishing.claim import Claim, claims
-from slipway.release.publishing.pointer import Pointer, channels, read_pointer, release_prefix
+from slipway.release.publishing import recall
+from slipway.release.publishing.claim import Claim, examine
+from slipway.release.publishing.pointer import channels, release_prefix
 from slipway.release.reading import verify
 from slipway.release.reading.reader import Reader
 from slipway.release.signing import signature
@@ -36,33 +37,50 @@ def plan(store: Reader, name: str, version: str, public: bytes, preferred: str) 
     Raises:
         UserError: if there is no such release.
     """
-    known = {claim.version: claim for claim in claims(store, name)}
-    claim = known.get(version)
+    log = examine(store, name, public)  # what is planted among the claims must not keep a release from being withdrawn
+    known = {claim.version: claim for claim in log.claims}
+    claim = known.get(version) or _stated(store, name, version, public)
     if claim is None:
-        raise UserError(
-            f"{store.url}: no release {name} {version}; there are {', '.join(known) or 'none of this name'}"
-        )
+        there = ", ".join(known) or "none of this name"
+        raise UserError("; ".join([f"{store.url}: no release {name} {version}; there are {there}", *log.faults]))
     if manifest.NAME not in {key.rpartition("/")[2] for key in store.list(release_prefix(name, version))}:
         raise UserError(f"{store.url}: {name} {version} was claimed, but never released; there is nothing to withdraw")
     moves: dict[str, str | None] = {}
     names: dict[str, str | None] = {}
     for channel in channels(store, name):
         try:
-            held = read_pointer(store, name, channel, public)
+            at = recall.held(store, name, channel, public)
         except Refusal:
             continue  # withdrawing tells of it, and goes on
+        if (held := at.pointer) is None:
+            continue
         names[channel] = held.version
         if held.version == version:
-            moves[channel] = _earlier(store, held, known, public, version)
+            moves[channel] = _earlier(store, at, known, public, version)
     first = [preferred] if preferred in names else []
     ways = [*(moves[c] for c in [*first, *moves] if c in moves), *(names[c] for c in first if names[c] != version)]
     replaced = next((way for way in ways if way is not None), None)
     return Plan(claim=claim, moves=moves, listed=tuple(c for c in names if c not in moves), replaced_by=replaced)
 
 
-def _earlier(store: Reader, held: Pointer, known: dict[str, Claim], public: bytes, version: str) -> str | None:
-    for past in reversed(held.history):
-        if past not in {*held.withdrawn, version} and past in known and stands(store, known[past], public) is None:
+def _stated(store: Reader, name: str, version: str, public: bytes) -> Claim | None:
+    """What a release that holds says of itself: that its claim was removed must not keep it from being withdrawn."""
+    prefix = release_prefix(name, version)
+    if not store.list(prefix):
+        return None
+    try:
+        found = verify.verify(store, prefix, public, withdrawn=True).release
+    except Refusal:
+        return None  # nobody can use it
+    return (
+        Claim(**found.model_dump(exclude={"predecessor"})) if (found.name, found.version) == (name, version) else None
+    )
+
+
+def _earlier(store: Reader, at: recall.Held, known: dict[str, Claim], public: bytes, version: str) -> str | None:
+    history, gone = (at.pointer.history, at.pointer.withdrawn) if at.pointer else ((), ())
+    for past in reversed(history):
+        if past in known and past not in {*gone, *at.withdrawn, version} and stands(store, known[past], public) is None:
             return past
     return None
 

@@ -5,7 +5,7 @@ from typing import Literal
 from slipway.errors import Refusal
 from slipway.records import Record
 from slipway.release.bundle import manifest
-from slipway.release.publishing.claim import claims
+from slipway.release.publishing import claim as claiming
 from slipway.release.publishing.pointer import channels, read_pointer, release_prefix
 from slipway.release.reading.reader import Reader
 from slipway.release.withdrawal import tombstone
@@ -29,12 +29,13 @@ class Entry(Record):
 
 def names(store: Reader) -> list[str]:
     """Every name under which something was claimed."""
-    return sorted({key.split("/")[1] for key in store.list("claims") if key.count("/") >= 2})
+    return sorted({key.split("/")[1] for key in store.list(claiming.FOLDER) if key.count("/") >= 2})
 
 
 def versions(store: Reader, name: str, public: bytes) -> tuple[list[Entry], list[str]]:
-    """The versions of a name, oldest first; and what does not hold of its channels."""
-    present, faults = set(store.list(f"releases/{name}")), []
+    """The versions of a name, oldest first; and what does not hold of its claims (told first), channels, tombstones."""
+    present, log = set(store.list(f"releases/{name}")), claiming.examine(store, name, public)
+    faults = list(log.faults)
     named: dict[str, list[str]] = {}
     for channel in channels(store, name):
         try:
@@ -46,7 +47,7 @@ def versions(store: Reader, name: str, public: bytes) -> tuple[list[Entry], list
     if "" in named:
         faults.append(f"{', '.join(named[''])} of {name}: names no release; what it named was withdrawn")
     entries = []
-    for claim in claims(store, name):
+    for claim in log.claims:
         prefix, note, holds = release_prefix(name, claim.version), "", True
         state: Literal["released", "withdrawn", "unfinished"] = "released"
         if f"{prefix}/{manifest.NAME}" not in present:

@@ -3,15 +3,14 @@
 The bytes stay, for a release is written once; whoever verifies is told not to use them, and why.
 """
 
-import contextlib
-from collections.abc import Sequence
+import json
 from typing import TYPE_CHECKING, Literal, get_args
 
 from slipway.errors import Refusal
 from slipway.records import Record
 from slipway.release.reading.reader import Reader
 from slipway.release.signing import keyring
-from slipway.release.signing.envelope import seal, unseal
+from slipway.release.signing.envelope import seal
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
@@ -59,16 +58,21 @@ def write(yanked: Yanked, signer: "Signer") -> bytes:
     return seal(yanked.model_dump(mode="json"), TYPE, signer)
 
 
-def read(data: bytes, public: bytes, what: str = NAME) -> Yanked:
-    """The tombstone after its signature was checked with `public` (PEM); raises Refusal if it does not hold."""
+def read(data: bytes, ring: keyring.Keyring, what: str = NAME) -> Yanked:
+    """The tombstone after its signature was checked.
+
+    Raises:
+        Refusal: if it does not hold: a key that was retired stands for those alone that it had made by then.
+    """
+    payload, _ = ring.lasting(data, TYPE, what)
     try:
-        return Yanked.model_validate(unseal(data, TYPE, public, what))
+        return Yanked.model_validate_json(json.dumps(payload))
     except ValueError as error:
         raise Refusal(f"{what}: signed, but no tombstone ({type(error).__name__})") from None
 
 
 def at(store: Reader, prefix: str, public: bytes) -> Yanked | None:
-    """The tombstone of the release at `prefix`, None if there is none; any key of the publisher's line may have signed.
+    """The tombstone of the release at `prefix`, None if there is none; `public` is any key of the publisher's line.
 
     Raises:
         Refusal: if it does not hold, or was signed for another release.
@@ -78,24 +82,17 @@ def at(store: Reader, prefix: str, public: bytes) -> Yanked | None:
         data = store.read(key_of(prefix))[0]
     except FileNotFoundError:
         return None
-    found = _by_line(data, keyring.read(store, public).keys, what)
+    found = read(data, keyring.read(store, public), what)
     if [found.name, found.version] != prefix.split("/")[-2:]:
         raise Refusal(f"{what}: signed for {found.name} {found.version}; someone copied it here")
     return found
 
 
-def _by_line(data: bytes, keys: Sequence[bytes], what: str) -> Yanked:
-    for key in keys[:-1]:
-        with contextlib.suppress(Refusal):  # the next key may have signed it; the last one's refusal is told
-            return read(data, key, what)
-    return read(data, keys[-1], what)
-
-
-def refusal(store: Reader, key: str, public: bytes) -> Refusal:
+def refusal(store: Reader, key: str, ring: keyring.Keyring) -> Refusal:
     """Why a release with a tombstone is not used; one that does not hold forbids it too, for it cannot be told why."""
     what = f"{store.url}/{key}"
     try:
-        found = read(store.read(key)[0], public, what)
+        found = read(store.read(key)[0], ring, what)
     except Refusal as fault:
         return Refusal(f"{fault}. Do not use this release until its publisher has explained it")
     return said(found, what)

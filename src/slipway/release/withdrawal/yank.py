@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from slipway.errors import Refusal, UserError
 from slipway.records import Record
-from slipway.release.publishing.claim import Claim, Store, claims
-from slipway.release.publishing.pointer import channels, release_prefix, take_back
+from slipway.release.publishing import recall
+from slipway.release.publishing.claim import Claim, Store, examine
+from slipway.release.publishing.moving import take_back
+from slipway.release.publishing.pointer import channels, release_prefix
 from slipway.release.reading import verify
 from slipway.release.reading.reader import Reader
 from slipway.release.signing.keys import public_of
@@ -165,7 +167,9 @@ def _move_all(
     Yields: what became of the channels, before content is read, and the versions that were passed over.
     """
     name, version, instead, public = yanked.name, yanked.version, yanked.replaced_by, public_of(signer)
-    known = {claim.version: claim for claim in claims(store, name)}
+    log = examine(store, name, public)
+    faults += log.faults
+    known = {claim.version: claim for claim in log.claims}
     moved: dict[str, Moved] = {}
     avoid: set[str] = set()
 
@@ -174,7 +178,8 @@ def _move_all(
 
     while True:
         fallen = set()
-        for channel in channels(store, name):
+        # One that is hidden is told of; else it would come back as if nothing had been withdrawn.
+        for channel in sorted({*channels(store, name), *recall.remembered(store, name, public)}):
             try:
                 before, after = take_back(
                     store, name, version, signer, channel=channel, expires_days=days, good=good, avoid=avoid
