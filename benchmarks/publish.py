@@ -1,9 +1,12 @@
 """Publishing 2 GB in 4 shards to an endpoint on loopback, against boto3's `upload_file` to the same endpoint.
 
 Interleaved, each in a process of its own; seconds and CPU seconds are the client's, from the first request to the last
-answer. `send` is what stands against `upload_file`: the shards arrive, nothing else. `check_and_send` hashes them
-before, as publishing does. `publish` is all of it, to an endpoint that keeps what it gets: hashed here, sent, read back
-and hashed again, the channel moved. `again` is the same release once more.
+answer. `send` is what stands against `upload_file`: the shards arrive, nothing else. `check_and_send` is publishing
+until it begins to read back: the signature is checked, every file is compared with it (those that sealing hashed and
+that are as they were, by all that the file system says, without reading them), and sent. `hash_and_send` is the same
+where that cannot be said, e.g. of a copy: all is hashed. `publish` is all of it, to an endpoint that keeps what it
+gets: checked, sent, read back and hashed, the channel moved. `again` is the same release once more. Sealing, which
+copies and hashes once for the signature, is in none of them; benchmarks/seal.py measures it.
 
     python benchmarks/publish.py [--rounds 5] [--folder /var/tmp] >> benchmarks/results/publish.jsonl
 """
@@ -21,10 +24,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from slipway.adapters.store import LocalStore
+    from slipway.release.publishing.claim import Claim
+    from tests.release.conftest import Site
 
 ROOT = Path(__file__).parents[1]
 SHARDS, SHARD = 4, 512 << 20
@@ -64,34 +75,24 @@ def boto3_upload(folder: Path, name: str) -> dict[str, float]:
     return measured(work)
 
 
-def ours(folder: Path, name: str, *, check: bool) -> dict[str, float]:
-    """The store's `create` of each shard; with `check` all are hashed before."""
-    from concurrent.futures import ThreadPoolExecutor
-
+def sending(folder: Path, name: str) -> dict[str, float]:
+    """The store's `create` of each shard."""
     from slipway.adapters.store import S3Store
-    from slipway.files import sha256_file
 
     store = S3Store("bench", name, journal=folder / "uploads")
     store.capabilities()
 
     def work() -> None:
-        if check:
-            with ThreadPoolExecutor(4) as pool:
-                digests = list(pool.map(sha256_file, shards(folder)))
-        else:
-            digests = ["00" * 32] * SHARDS
-        for path, digest in zip(shards(folder), digests, strict=True):
-            store.create(path.name, path, sha256=digest)
+        for path in shards(folder):
+            store.create(path.name, path, sha256="00" * 32)
 
     return measured(work)
 
 
-def whole(folder: Path, name: str) -> dict[str, dict[str, float]]:
-    """Publish a release of these shards, and once more."""
+def sealed(folder: Path, name: str) -> "tuple[Site, Claim, LocalStore]":
+    """A project whose release of these shards is sealed, for an endpoint that has nothing of it yet."""
     from slipway.adapters.store import LocalStore, S3Store
     from slipway.release.bundle import manifest
-    from slipway.release.publishing import publish, sealing
-    from slipway.release.publishing.claim import claim_version
     from tests import release_project
     from tests.release.conftest import Site
 
@@ -101,9 +102,42 @@ def whole(folder: Path, name: str) -> dict[str, dict[str, float]]:
         os.link(path, root / "bundle" / path.name)
     (root / "bundle" / manifest.NAME).unlink()
     manifest.write(root / "bundle", "tiny")
-    claim = claim_version(site.store, "tiny", "auto", manifest.digest(root / "bundle"))
-    site.seal()
-    staged = LocalStore(sealing.staged_directory(site.work, claim))
+    claim = site.seal()
+    return site, claim, LocalStore(site.staged(claim))
+
+
+def arriving(folder: Path, name: str, *, noted: bool) -> dict[str, float]:
+    """Publishing until all is to be read back; without what sealing had `noted`, all is hashed before."""
+    from slipway.release.publishing import noted as notes
+    from slipway.release.publishing import publish
+
+    site, claim, staged = sealed(folder, name)
+    if not noted:
+        notes.path_of(staged.root).unlink()
+
+    class Arrived(Exception):
+        """All has been sent; now it would be read back."""
+
+    def stop(_: str) -> None:
+        raise Arrived
+
+    def work() -> None:
+        site.store.open = stop
+        with suppress(Arrived):
+            publish.publish(site.store, claim, staged, site.signer, channel="stable", expires_days=90)
+
+    before = _received()
+    found = measured(work)
+    if _received() - before < SHARDS * SHARD:
+        raise SystemExit("the shards did not arrive")
+    return found
+
+
+def whole(folder: Path, name: str) -> dict[str, dict[str, float]]:
+    """Publish a release of these shards, and once more."""
+    from slipway.release.publishing import publish
+
+    site, claim, staged = sealed(folder, name)
     told = {"channel": "stable", "expires_days": 90, "seen": folder / "seen"}
     got = []
 
@@ -142,6 +176,24 @@ def sink(*arguments: str) -> subprocess.Popen:
     return started
 
 
+def one_round(folder: Path, number: int) -> dict[str, dict[str, float]]:
+    """Each once, one after the other; name -> what it took."""
+    at, found = f"Path({str(folder)!r})", {}
+    throwing = sink()
+    found["boto3"] = child(f"p.boto3_upload({at}, 'b{number}')")
+    found["send"] = child(f"p.sending({at}, 's{number}')")
+    for name, noted in (("check_and_send", True), ("hash_and_send", False)):
+        found[name] = child(f"p.arriving({at}, '{name}{number}', noted={noted})")
+        shutil.rmtree(folder / "projects")
+    throwing.kill()
+    keeping = sink("--keep", str(folder / "kept"))
+    found |= child(f"p.whole({at}, 'w{number}')")
+    keeping.kill()
+    for name in ("projects", "kept"):
+        shutil.rmtree(folder / name)
+    return found
+
+
 def main() -> None:
     """Measure; one JSON line on stdout."""
     parser = argparse.ArgumentParser(description="Publishing against boto3's upload_file.")
@@ -150,21 +202,11 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ |= {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
     with tempfile.TemporaryDirectory(dir=arguments.folder) as temporary:
-        folder, runs = Path(temporary), {"boto3": [], "send": [], "check_and_send": [], "publish": [], "again": []}
+        folder, runs = Path(temporary), defaultdict(list)
         shards(folder)
         for number in range(arguments.rounds):
-            throwing = sink()
-            at = f"Path({str(folder)!r})"
-            runs["boto3"].append(child(f"p.boto3_upload({at}, 'b{number}')"))
-            runs["send"].append(child(f"p.ours({at}, 's{number}', check=False)"))
-            runs["check_and_send"].append(child(f"p.ours({at}, 'c{number}', check=True)"))
-            throwing.kill()
-            keeping = sink("--keep", str(folder / "kept"))
-            both = child(f"p.whole({at}, 'w{number}')")
-            runs["publish"].append(both["publish"])
-            runs["again"].append(both["again"])
-            keeping.kill()
-            shutil.rmtree(folder / "projects")
+            for name, took in one_round(folder, number).items():
+                runs[name].append(took)
     print(json.dumps(summary(runs, arguments.rounds)))
 
 
@@ -176,7 +218,7 @@ def summary(runs: dict[str, list[dict[str, float]]], rounds: int) -> dict:
     }
     ratios = {
         name: {key: round(medians["boto3"][key] / medians[name][key], 2) for key in ("wall_s", "cpu_s")}
-        for name in ("send", "check_and_send", "publish")
+        for name in ("send", "check_and_send", "hash_and_send", "publish")
     }
     return {
         "benchmark": "publish", "date": dt.datetime.now(dt.UTC).date().isoformat(),

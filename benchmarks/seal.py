@@ -78,7 +78,7 @@ def ours(root: Path, *, values: bool = True) -> None:
         raise SystemExit(f"the bundle does not pass its own scan: {report.findings[:3]}")
     scanned = time.perf_counter()
     store = LocalStore(root / "store")
-    claim = claim_version(store, "tiny", "auto", digest)
+    claim = claim_version(store, "tiny", "auto", digest, signer)
 
     def compose(identity: statement.Identity) -> bytes:
         return statement.write(root, identity, signer, created="2026-01-01T00:00:00+00:00", gate=None, approvals={})

@@ -15,9 +15,10 @@ from slipway.adapters.store import LocalStore
 from slipway.errors import Refusal, Waiting
 from slipway.release.approvals import approval
 from slipway.release.bundle import manifest
+from slipway.release.publishing import claim as claiming
 from slipway.release.publishing import pointer, sealing
 from slipway.release.reading import verify
-from slipway.release.signing import keys, rotation
+from slipway.release.signing import keyring, keys, rotation
 from slipway.release.signing.envelope import seal
 from slipway.release.withdrawal import tombstone
 from slipway.settings import Approval, Price
@@ -35,7 +36,7 @@ class Subject:
 
 
 def subjects(site: Site) -> list[Subject]:
-    """Every file of a released version with ledger and verdict, its pointer, a key log, an approval and a tombstone."""
+    """Every file of a released version with ledger and verdict, pointer, claim, key log, approval and tombstone."""
     release_project.ledger(site.root)
     site.price = Price(per_device_hour=2.0, currency="EUR")
     claim = site.release()
@@ -47,6 +48,12 @@ def subjects(site: Site) -> list[Subject]:
     place = site.store.root / pointer.release_prefix(claim.name, claim.version)
     found = [Subject(path, channel) for path in sorted(place.rglob("*")) if path.is_file()]
     found.append(Subject(site.store.root / pointer.pointer_key("tiny", "stable"), channel))
+    claimed = Subject(
+        site.store.root / claiming.claim_key("tiny", claim.sequence),
+        lambda: claiming.claims(site.store, "tiny", site.public),
+    )
+    claimed.check()
+    found.append(claimed)
     sealing.discard(site.work)
     return [*found, *_key_log(site), _approval(site), _tombstone(site)]
 
@@ -89,7 +96,7 @@ def _tombstone(site: Site) -> Subject:
     path.write_bytes(seal(yanked.model_dump(mode="json"), tombstone.TYPE, site.signer))
 
     def check() -> object:
-        return tombstone.read(path.read_bytes(), site.public)
+        return tombstone.read(path.read_bytes(), keyring.read(site.store, site.public))
 
     check()
     return Subject(path, check)

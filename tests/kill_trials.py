@@ -118,7 +118,7 @@ class Trials:
         outcome = Outcome(publisher.process.exitcode == -signal.SIGKILL, "")
         store, public = store_of(url), keys.public_key(root)
         outcome.saw = seen(store, public, case)
-        before = claims(store, NAME)
+        before = claims(store, NAME, public)
         held = parts_held(self.server, url) if self.server else {}
         mark = len(self.server.requests()) if self.server else 0
         said = Publisher(self._job(case, root, url)).finished()
@@ -192,14 +192,14 @@ def withdrawn(store: LocalStore | S3Store, public: bytes, said: dict[str, Any]) 
     verify.verify(store, pointer.release_prefix(NAME, "v2"), public, withdrawn=True)
     assert said["withdrawn"]["unlike"] == []
     assert store.list(said["withdrawn"]["advisory"].rpartition("/")[0])
-    assert len(claims(store, NAME)) == 2
+    assert len(claims(store, NAME, public)) == 2
 
 
 def finished(
     store: LocalStore | S3Store, root: Path, public: bytes, said: dict[str, Any], before: list[Any], *, first: bool
 ) -> None:
     """The rerun ended with the release that was begun, once and whole."""
-    held = claims(store, NAME)
+    held = claims(store, NAME, public)
     assert len(held) == (1 if first else 2), held
     assert held[: len(before)] == before, "a claim was lost or altered"
     assert held[-1].manifest_sha256 == manifest.digest(root / "bundle")

@@ -19,7 +19,7 @@ from slipway.adapters.store import LocalStore, S3Store
 from slipway.errors import UserError
 from slipway.release import statement
 from slipway.release.bundle import manifest
-from slipway.release.publishing import pointer, publish, sealing
+from slipway.release.publishing import publish, recall, sealing, twins
 from slipway.release.publishing.claim import Claim, claim_version
 from slipway.release.signing import keys
 from tests import gate_records
@@ -57,8 +57,9 @@ def seal(root: Path, store: LocalStore | S3Store, version: str, work: Path) -> t
     """Claim and sign the bundle in `root`; the claim and the signed directory below `work`."""
     signer = keys.signer(root)
     digest = manifest.digest(root / "bundle")
-    claim = claim_version(store, NAME, version, digest)
-    named = pointer.current(store, NAME, CHANNEL, keys.public_of(signer))
+    taken = recall.held(store, NAME, CHANNEL, keys.public_of(signer)).sequence
+    claim = claim_version(store, NAME, version, digest, signer, above=taken)
+    named = recall.held(store, NAME, CHANNEL, keys.public_of(signer)).pointer
     before = named.manifest_sha256 if named and named.sequence < claim.sequence else None
 
     def compose(identity: statement.Identity) -> bytes:
@@ -94,6 +95,7 @@ def run(job: Job, line: Connection) -> None:
     os.environ.update(dict(job.environment))
     os.nice(5)  # a reader beside many of them gets a share of a small machine
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115  as long as the process lives
+    twins.WORTH = PART  # as parts are small here, so that small files are copied inside the store
     seen = _count(job) if job.kill_at else [0]
     try:
         root, store = Path(job.root), store_of(job.url, job.root)

@@ -8,3 +8,7 @@ import securesystemslib.dsse
 import securesystemslib.signer  # noqa: F401
 
 import tests.publishers  # noqa: F401
+from slipway.adapters.store.connection import loader
+
+loader().load_service_model("s3", "service-2")
+loader().load_service_model("s3", "endpoint-rule-set-1")

@@ -7,11 +7,11 @@ race = racers.race(field, "auto")
 import shutil
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from slipway.adapters.store import LocalStore, S3Store
 from slipway.files import sha256_bytes
 from slipway.release.bundle import manifest
 from slipway.release.publishing import pointer
@@ -32,6 +32,7 @@ class Race:
     said: list[dict[str, Any]]
     """What each publisher ended with."""
     polls: int
+    """Those that found a release."""
     full: int
     """Polls at which every byte was verified."""
     sequences: list[int]
@@ -68,51 +69,89 @@ def alter(root: Path, card: str) -> None:
     manifest.write(root / "bundle", NAME)
 
 
-def race(jobs: list[Job], version: str, polls: int = 0) -> Race:
-    """All publishers at once; the reader polls until they are done, and at least `polls` times."""
-    store, public = store_of(jobs[0].url), keys.public_key(jobs[0].root)
-    began = time.monotonic()
-    publishers = [Publisher(replace(job, version=version)) for job in jobs]
-    done, full, sequences = 0, 0, [0]
-    while done < polls or any(publisher.process.is_alive() for publisher in publishers):
-        everything = done % FULL == FULL - 1
-        found = poll(store, public, everything=everything)
-        assert found >= sequences[-1], f"the channel went back from {sequences[-1]} to {found}"
-        if found != sequences[-1]:
-            sequences.append(found)
-        done, full = done + 1, full + everything
+def race(jobs: list[Job], version: str, polls: int = 0, at_once: int | None = None, readers: int = 1) -> Race:
+    """All publishers at once, or `at_once` at a time; readers poll until they are done, at least `polls` times."""
+    following = [Follower(jobs[0].url, keys.public_key(jobs[0].root)) for _ in range(readers)]
+    began, done = time.monotonic(), 0
+    waiting, publishers, running = [replace(job, version=version) for job in jobs], [], []
+    with ThreadPoolExecutor(readers) as pool:
+        while waiting or running or done < polls:
+            running = [publisher for publisher in running if publisher.process.is_alive()]
+            begun = [Publisher(waiting.pop(0)) for _ in range(min(len(waiting), (at_once or len(jobs)) - len(running)))]
+            publishers, running = publishers + begun, running + begun
+            found = max(pool.map(Follower.poll, following))
+            assert found or running, "nobody released anything"
+            done = sum(reader.polls for reader in following)
     said = [publisher.result() or {} for publisher in publishers]
-    return Race(said, done, full, sequences[1:], time.monotonic() - began)
+    full = sum(reader.full for reader in following)
+    return Race(said, done, full, following[0].sequences[1:], time.monotonic() - began)
 
 
-def poll(store: LocalStore | S3Store, public: bytes, *, everything: bool) -> int:
-    """Sequence of the release that the channel names, 0 before the first; AssertionError or Refusal if it is not whole.
+class Follower:
+    """A reader who looks again and again at what a channel names; AssertionError or Refusal if that is not whole.
 
-    Short form: the pointer's signature, the manifest by its digest, and every file that belongs there is listed with
-    the size that the manifest says.
+    A poll costs two requests, one before the first release: the pointer, and the listing of the release, in which every
+    file must have the size that the manifest says. When the pointer has changed: its signature too (a listing of the
+    key log), and a manifest that was not read yet. Both are kept only as the very bytes that were checked.
     """
-    try:
-        named = pointer.read_pointer(store, NAME, CHANNEL, public)
-    except FileNotFoundError:
-        return 0
-    assert named.version is not None
-    if everything:
-        return max(named.sequence, verify.verify_channel(store, NAME, CHANNEL, public).release.sequence)
-    prefix = pointer.release_prefix(NAME, named.version)
-    data, _ = store.read(f"{prefix}/{manifest.NAME}")
-    assert sha256_bytes(data) == named.manifest_sha256
-    listed = manifest.parse(data, prefix).files
-    held = {key.removeprefix(f"{prefix}/"): size for key, size in store.list(prefix).items()}
-    missing = {*listed, *verify.BESIDE} - held.keys()
-    assert not missing, f"{named.version} is named, but lacks {missing}"
-    assert all(held[name] == entry.bytes for name, entry in listed.items())
-    return named.sequence
+
+    def __init__(self, url: str, public: bytes) -> None:
+        self._store, self._public = store_of(url), public
+        self._data = b""
+        self._pointer: pointer.Pointer | None = None
+        self._sizes: dict[str, dict[str, int]] = {}
+        self.sequences = [0]
+        """What the channel named, in the order in which it was seen to change."""
+        self.polls, self.full, self.early = 0, 0, 0
+        """Polls that found a release; those of them at which every byte was verified; and polls before the first."""
+
+    def poll(self) -> int:
+        """Sequence of the release that the channel names, 0 before the first; it never goes back."""
+        found = self._poll()
+        assert found >= self.sequences[-1], f"the channel went back from {self.sequences[-1]} to {found}"
+        if found != self.sequences[-1]:
+            self.sequences.append(found)
+        return found
+
+    def _poll(self) -> int:
+        try:
+            named = self._named()
+        except FileNotFoundError:
+            self.early += 1
+            return 0
+        self.polls += 1
+        assert named.version is not None
+        if self.polls % FULL == 0:
+            self.full += 1
+            whole = verify.verify_channel(self._store, NAME, CHANNEL, self._public).release
+            assert whole.sequence >= named.sequence
+            return whole.sequence
+        prefix = pointer.release_prefix(NAME, named.version)
+        held = {key.removeprefix(f"{prefix}/"): size for key, size in self._store.list(prefix).items()}
+        missing = {*self._listed(named, prefix), *verify.BESIDE} - held.keys()
+        assert not missing, f"{named.version} is named, but lacks {missing}"
+        assert all(held[name] == size for name, size in self._listed(named, prefix).items())
+        return named.sequence
+
+    def _named(self) -> pointer.Pointer:
+        data, tag = self._store.read(pointer.pointer_key(NAME, CHANNEL))
+        if data != self._data or self._pointer is None:
+            self._pointer, seen = pointer.read_tagged(self._store, NAME, CHANNEL, self._public)
+            self._data = data if seen == tag else b""  # it moved once more in between: checked again next time
+        return self._pointer
+
+    def _listed(self, named: pointer.Pointer, prefix: str) -> dict[str, int]:
+        if (digest := str(named.manifest_sha256)) not in self._sizes:
+            data, _ = self._store.read(f"{prefix}/{manifest.NAME}")
+            assert sha256_bytes(data) == digest
+            self._sizes[digest] = {name: entry.bytes for name, entry in manifest.parse(data, prefix).files.items()}
+        return self._sizes[digest]
 
 
 def standing(url: str, public: bytes) -> list[Claim]:
     """All claims of a store, after checking that they have no gap and that every one is a release that verifies."""
     store = store_of(url)
-    found = claims(store, NAME)
+    found = claims(store, NAME, public)
     assert [claim.sequence for claim in found] == list(range(1, len(found) + 1)), "a gap"
     for claim in found:
         verified = verify.verify(store, pointer.release_prefix(NAME, claim.version), public)

@@ -4,6 +4,7 @@ SLIPWAY_TEST_S3_ENDPOINT, SLIPWAY_TEST_S3_KEY, SLIPWAY_TEST_S3_SECRET     # as i
 """
 
 import http.client
+import ipaddress
 import os
 import random
 import socket
@@ -14,7 +15,9 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -43,6 +46,48 @@ def server(kind: str) -> Iterator[str]:
         yield f"http://{host}:{port}"
     finally:
         moto.stop()
+
+
+@contextmanager
+def https(folder: Path, address: str = "127.0.0.1") -> Iterator[tuple[str, Path]]:
+    """Moto's server behind TLS: its URL, and the certificate that it signed itself, which is good for `address`."""
+    from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
+    from werkzeug.serving import make_server
+
+    certificate, key = _certificate(folder, address)
+    server = make_server(
+        "127.0.0.1", 0, create_backend_app("s3"), threaded=True, request_handler=MotoRequestHandler,
+        ssl_context=(str(certificate), str(key)),
+    )  # fmt: skip
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"https://127.0.0.1:{server.server_port}", certificate
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _certificate(folder: Path, address: str) -> tuple[Path, Path]:
+    """Files with a certificate for an IP address and its key, good from an hour ago for a day."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a test")])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    encoding, bare = serialization.Encoding.PEM, serialization.NoEncryption()
+    (folder / "server.pem").write_bytes(made.public_bytes(encoding))
+    (folder / "server.key").write_bytes(key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, bare))
+    return folder / "server.pem", folder / "server.key"
 
 
 def reach(monkeypatch: pytest.MonkeyPatch, url: str) -> None:

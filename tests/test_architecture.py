@@ -16,7 +16,7 @@ PACKAGE = ROOT / "src" / "slipway"
 ROOMS = {"data", "model", "evaluation", "safety", "scan", "release"}
 GROUND = {
     *("errors", "files", "settings", "recipe", "records", "graph", "page", "processes", "progress"),
-    *("spread", "shards", "patterns", "chat", "items", "statistics"),
+    *("spread", "shards", "patterns", "chat", "items", "statistics", "gguf"),
 }
 WIRING = {"steps.py", "approving.py", "gating.py", "hub.py", "hooks.py", "watching.py"}
 """Files of `flows` that join rooms to adapters."""

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from slipway.errors import UserError
-from slipway.files import combined, copy_hashed, copy_tree, digests, sha256_file, weights_of, write_atomic
+from slipway.files import combined, copy_hashed, copy_tree, digests, identity, sha256_file, weights_of, write_atomic
 
 
 def test_digest_agrees_with_sha256sum(tmp_path):
@@ -62,6 +62,8 @@ def test_a_tree_is_copied_with_its_digests_and_nothing_else_is_left(tmp_path):
     for name in ("a", "d/b", "d/e/c"):
         write_atomic(tmp_path / "from" / name, name * 1000)
     write_atomic(tmp_path / "to" / "of an earlier attempt", "x")
-    found = copy_tree(tmp_path / "from", tmp_path / "to")
+    copies = copy_tree(tmp_path / "from", tmp_path / "to")
+    found = {path: copy.sha256 for path, copy in copies.items()}
     assert found == digests(tmp_path / "from", tmp_path / "from") == digests(tmp_path / "to", tmp_path / "to")
     assert list(found) == ["a", "d/b", "d/e/c"]
+    assert all(copy.identity == identity(tmp_path / "to" / path) for path, copy in copies.items())

@@ -51,11 +51,37 @@ def sha256_file(path: str | Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+@dataclass(frozen=True)
+class Copied:
+    """A file that was hashed while it was written."""
+
+    sha256: str
+    identity: str
+    """Of the file as it was then, see `identity`."""
+
+
+def identity(path: str | Path) -> str:
+    """What a file cannot keep when its content is changed by ordinary means; a link is not followed.
+
+    The time of the inode is among it, which no call can set back. It has the grain of the system's clock (some
+    milliseconds): a change that follows another one within a grain does not show.
+    """
+    return _identity(os.lstat(path))
+
+
+def _identity(stat: os.stat_result) -> str:
+    return f"{stat.st_mode:o} {stat.st_dev} {stat.st_ino} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
+
+
 def copy_hashed(source: str | Path, target: str | Path) -> str:
     """Copy a file, making the folders above `target`; hex sha256 of what `target` then holds, in one pass.
 
     Where the file system can share blocks until one side is written to, it does, and the copy itself is read.
     """
+    return _copy(source, target).sha256
+
+
+def _copy(source: str | Path, target: str | Path) -> Copied:
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
@@ -67,7 +93,8 @@ def copy_hashed(source: str | Path, target: str | Path) -> str:
             digest.update(block[:size])
             if not cloned:
                 _write_all(writer, block[:size])
-    return digest.hexdigest()
+        # Of the descriptor that was written to: whoever changes the file from now on changes its times.
+        return Copied(digest.hexdigest(), _identity(os.fstat(writer.fileno())))
 
 
 def _write_all(stream: RawIOBase, data: memoryview) -> None:
@@ -86,13 +113,13 @@ def _clone(source: int, target: int) -> bool:
     return True
 
 
-def copy_tree(source: str | Path, target: str | Path) -> dict[str, str]:
+def copy_tree(source: str | Path, target: str | Path) -> dict[str, Copied]:
     """Make `target` a copy of the files at or below `source`, with nothing else in it; hashed while copied.
 
     A few files at a time: hashing holds a processor, writing waits for a disk. Files are copied, not linked, so that
     nobody can alter the copy through another name.
 
-    Returns: POSIX path below `target` -> sha256.
+    Returns: POSIX path below `target` -> what was written there.
 
     Raises:
         UserError: if the disk is full; `target` is gone then.
@@ -103,13 +130,13 @@ def copy_tree(source: str | Path, target: str | Path) -> dict[str, str]:
     names = [path.relative_to(source).as_posix() for path in walk(source)]
     try:
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-            digests = list(pool.map(lambda name: copy_hashed(source / name, target / name), names))
+            copies = list(pool.map(lambda name: _copy(source / name, target / name), names))
     except OSError as error:
         shutil.rmtree(target, ignore_errors=True)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise UserError(f"{target}: the disk is full; free as much space as {source} takes and run it again") from None
-    return dict(zip(names, digests, strict=True))
+    return dict(zip(names, copies, strict=True))
 
 
 def walk(path: str | Path) -> Iterator[Path]:

@@ -89,7 +89,7 @@ def stand_in(folder, lines=None, mode=""):
     return str(program)
 
 
-def ask(folder, lines=None, mode="", probes=("lmrc.Profanity", "test"), limit=30.0):
+def ask(folder, lines=None, mode="", probes=("lmrc.Profanity", "test"), limit=120.0):
     program = stand_in(folder, lines, mode)
     return run(program, folder / "trained", probes, tokenizer_directory=folder / "tokenizer", limit=limit)
 
@@ -110,7 +110,7 @@ def test_verdicts_with_n_and_interval_by_the_strictest_detector(model):
 def test_a_python_is_named_as_seen_from_the_project(model, monkeypatch):
     stand_in(model)
     monkeypatch.chdir(model)
-    found = run("python", model / "trained", ["test"], tokenizer_directory=model / "tokenizer", limit=30.0)
+    found = run("python", model / "trained", ["test"], tokenizer_directory=model / "tokenizer", limit=120.0)
     assert found.status == "run", found.reason
 
 
@@ -142,9 +142,9 @@ def test_a_run_that_fails_says_so_on_the_console_and_not_in_the_report(model, ca
 
 def test_a_run_that_hangs_is_ended_with_all_that_it_started(model):
     start = time.monotonic()
-    result = ask(model, mode="hang", limit=2)
+    result = ask(model, mode="hang", limit=6)
     assert result.reason == "lmrc.Profanity, test: garak was not done in time and was ended"
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 60
     for pid in map(int, (model / "pids").read_text().split()):
         assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
@@ -157,7 +157,7 @@ def test_a_stage_that_is_killed_takes_garak_with_it(model):
     stage = subprocess.Popen(
         [sys.executable, "-c", code, program, str(model)], env=os.environ | {"PYTHONPATH": "", "TMPDIR": str(model)}
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not (model / "pids").exists() or len((model / "pids").read_text().split()) < 2:
         assert time.monotonic() < deadline
         assert stage.poll() is None

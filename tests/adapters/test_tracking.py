@@ -1,18 +1,22 @@
 """MLflow on sqlite: one run per build, metrics in batches, one model version per bundle."""
 
 import os
+import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from slipway.adapters import tracking
-from slipway.adapters.tracking import runs
+from slipway.adapters.tracking import registry, runs
 from slipway.adapters.tracking.client import client
-from slipway.files import sha256_file
+from slipway.errors import UserError
+from slipway.files import sha256_file, write_atomic
 from slipway.records import project_ledger
 from slipway.settings import Price
 from tests import gate_records, release_project
@@ -70,6 +74,35 @@ def test_a_build_is_one_run_with_everything(project, run_id):
     assert tracking.find_run(project, "tiny", digest) == run_id
     assert tracking.find_run(project, "tiny", "00") is None
     assert tracking.find_run(project, "other", digest) is None
+    mlflow.delete_run(run_id)
+    assert tracking.find_run(project, "tiny", digest) is None
+    mlflow.restore_run(run_id)
+
+
+def test_a_run_that_only_says_that_it_built_the_bundle_is_not_taken(project, run_id):
+    """Anybody who reaches MLflow can make a run and set its tags."""
+    mlflow, digest = client(project), "ab" * 32
+    mlflow.set_tag(run_id, "slipway.bundle_digest", digest)
+    mlflow.set_terminated(run_id, "FINISHED")
+    assert tracking.find_run(project, "tiny", digest) is None
+    mine = built_by(project, "tiny", tracking.start_build_run(project, "tiny", {"seed": 1}), digest)
+    assert tracking.find_run(project, "tiny", digest) == mine, "the planted one is not in its way"
+    (project / runs.KEPT / f"{digest}.json").write_text("{}")
+    with pytest.raises(UserError, match="not what a build wrote"):
+        tracking.find_run(project, "tiny", digest)
+
+
+def test_the_run_of_another_tracker_is_none_here(project):
+    digest = "cd" * 32
+    write_atomic(project / runs.KEPT / f"{digest}.json", runs.BuiltBy(name="tiny", run_id="00" * 16).to_json())
+    assert tracking.find_run(project, "tiny", digest) is None
+
+
+def built_by(project, name, run_id, digest):
+    """As `finish_build_run` leaves it."""
+    client(project).set_terminated(run_id, "FINISHED")
+    write_atomic(project / runs.KEPT / f"{digest}.json", runs.BuiltBy(name=name, run_id=run_id).to_json())
+    return run_id
 
 
 def test_metrics_go_in_batches(project, run_id, monkeypatch):
@@ -86,7 +119,7 @@ def test_metrics_are_there_while_training_goes_on(project, run_id, monkeypatch):
     monkeypatch.setenv("SLIPWAY_MLFLOW_RUN_ID", run_id)
     with tracking.metric_sink(interval=0.05) as log:
         log(1, {"loss": 1.0})
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not client(project).get_metric_history(run_id, "loss") and time.monotonic() < deadline:
             time.sleep(0.05)
         assert client(project).get_metric_history(run_id, "loss"), "a thread sends; nobody called for it"
@@ -102,12 +135,14 @@ def test_a_line_costs_microseconds_whatever_the_server_does(project, run_id, mon
     monkeypatch.setattr(MlflowClient, "log_batch", slow)
     line = dict.fromkeys(("loss", "learning_rate", "grad_norm", "tokens", "tokens_per_second", "mfu"), 1.0)
     with tracking.metric_sink(interval=0.01) as log:
-        began = time.perf_counter()
+        took = []
         for step in range(2000):
+            began = time.perf_counter()
             log(step, line)
-        seconds = time.perf_counter() - began
-    # A batch takes 100 times as long as all these calls together may.
-    assert seconds / 2000 < 100e-6
+            took.append(time.perf_counter() - began)
+    # Most calls, so that one during which another process had the core does not count; and none waits for a batch.
+    assert statistics.median(took) < 100e-6
+    assert sum(took) < 2000 * 0.2 / 20
 
 
 def down(*_, **__):
@@ -206,6 +241,38 @@ def test_a_bundle_is_one_version(project, run_id):
     assert {item.path for item in held} == {"manifest.json", "README.md", "config.json", "report.html"}
 
 
+def test_a_version_that_only_says_that_it_is_of_the_bundle_is_not_taken(project, tmp_path):
+    """Planted before the release: a version and a logged model with the right tags and other files."""
+    mlflow = client(project)
+    bundle = tmp_path / "bundle"
+    shutil.copytree(project / "bundle", bundle)
+    (bundle / "README.md").write_text("# Another\n")
+    digest = "12" * 32
+    tags = {"slipway.bundle_digest": digest, "slipway.version": "v1"}
+    mlflow.create_registered_model("planted")
+    experiment = mlflow.create_experiment("planted", artifact_location=(project / "artifacts").as_uri())
+    planted = mlflow.create_logged_model(experiment, name="planted", tags=tags)
+    (tmp_path / "evil").mkdir()
+    (tmp_path / "evil" / "model.pkl").write_bytes(b"evil")
+    mlflow.log_model_artifacts(planted.model_id, str(tmp_path / "evil"))
+    planted = mlflow.finalize_logged_model(planted.model_id, "READY")
+    evil = mlflow.create_model_version(
+        "planted", planted.artifact_location, tags=tags, model_id=planted.model_id
+    ).version  # fmt: skip
+    where = {"digest": digest, "version": "v1", "uri": "/store/releases/planted/v1", "told": {}}
+    assert tracking.mark_released(project, "planted", digest) is None
+    mine = tracking.register(project, "planted", bundle, **where)
+    assert mine != str(evil)
+    source = Path(mlflow.get_model_version("planted", mine).source.removeprefix("file://"))
+    assert (source / "README.md").read_text() == "# Another\n"
+    assert not (source / "model.pkl").exists()
+    assert tracking.mark_released(project, "planted", digest) == mine
+    (project / registry.KEPT / f"{digest}.json").unlink()
+    assert tracking.register(project, "planted", bundle, **where) == mine, "by its files, from another machine"
+    told = tracking.withdraw(project, "planted", "v1", reason="bad", channels={"stable": None})
+    assert told.startswith(f"version {mine} tagged withdrawn")
+
+
 def test_figures_that_an_objective_has_not_are_left_out(project, run_id):
     from slipway.adapters.tracking.runs import _figures
 
@@ -242,9 +309,8 @@ def test_the_base_of_every_task_is_a_figure_too(project, run_id):
 def test_a_verdict_is_kept_in_the_run_that_built_the_bundle(project):
     verdict = gate_records.verdict("ef" * 32)
     assert tracking.keep_verdict(project, "tiny", verdict, page="<p>", file="GATE.html") is None, "no such run"
-    mine = tracking.start_build_run(project, "tiny", {"seed": 1})
     mlflow = client(project)
-    mlflow.set_tag(mine, "slipway.bundle_digest", "ef" * 32)
+    mine = built_by(project, "tiny", tracking.start_build_run(project, "tiny", {"seed": 1}), "ef" * 32)
     assert tracking.keep_verdict(project, "tiny", verdict, page="<p>", file="GATE.html") == mine
     again = verdict.model_copy(update={"verdict": "NO-GO", "champion": None, "stand_in": "chance"})
     assert tracking.keep_verdict(project, "tiny", again, page="<b>", file="GATE.html") == mine

@@ -1,4 +1,4 @@
-"""The connection to an S3 endpoint: clients of boto3, and their errors as Python's own.
+"""The connection to an S3 endpoint: clients of botocore (boto3's core), and their errors as Python's own.
 
 Requests are repeated with growing pauses after 500, 503, resets and timeouts (botocore's standard mode). A
 conditional write that was repeated may meet its own first try: then `Exists.retried` is set, and whoever wrote
@@ -13,6 +13,7 @@ signed whole.
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from slipway.errors import UserError
@@ -23,6 +24,7 @@ CONFLICTS = 6
 """Times that a 409 is answered with another try."""
 ABSENT = {"NoSuchKey", "NoSuchUpload", "404"}
 EXISTS = {"PreconditionFailed", "412"}
+_NO_TLS = ("WRONG_VERSION_NUMBER", "UNSUPPORTED_PROTOCOL", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL")
 CONFLICT = {"ConditionalRequestConflict", "OperationAborted", "409"}
 
 
@@ -37,6 +39,43 @@ class Conflict(UserError):
     """S3 asks to try again (409): someone else was writing there."""
 
 
+@cache
+def loader() -> Any:
+    """What reads botocore's descriptions of services: once per process, for that takes longer than a request."""
+    from botocore.loaders import create_loader
+
+    return create_loader()
+
+
+def _session() -> Any:
+    """A session of botocore, on which boto3 stands; a new one, so that the credentials are those of now."""
+    from botocore.session import Session
+
+    session = Session()
+    session.register_component("data_loader", loader())
+    return session
+
+
+def _refuse_untrusted(caught_exception: Exception | None = None, **_: Any) -> None:
+    """Give up at once where TLS itself is refused; botocore would try again, for minutes.
+
+    Raises:
+        UserError: saying what to do.
+    """
+    from botocore.exceptions import SSLError
+
+    if not isinstance(caught_exception, SSLError):
+        return
+    said = str(caught_exception)
+    if "CERTIFICATE_VERIFY_FAILED" in said or "doesn't match" in said:  # the latter is urllib3's own
+        raise UserError(
+            f"{said}. The request was not sent. If the server is yours, name the PEM file of its authority in "
+            "AWS_CA_BUNDLE; if it is not, somebody may stand in between"
+        )
+    if any(reason in said for reason in _NO_TLS):
+        raise UserError(f"{said}. The request was not sent. Does the server speak https at all? See AWS_ENDPOINT_URL")
+
+
 class Connection:
     """One endpoint, as the usual AWS variables name it; may be used by several threads."""
 
@@ -49,15 +88,16 @@ class Connection:
         """
         self._timeout, self._pool = timeout, pool
         self._clients: dict[bool, Any] = {}
+        self._session: Any = None
         self._lock = threading.Lock()
 
     def client(self, bulk: bool = False) -> Any:
         """The client for small objects, or (`bulk`) for the content of files."""
         with self._lock:
             if bulk not in self._clients:
-                import boto3
                 from botocore.config import Config
 
+                self._session = self._session or _session()
                 config = Config(
                     retries={"max_attempts": ATTEMPTS, "mode": "standard"},
                     connect_timeout=min(10.0, self._timeout),
@@ -68,7 +108,8 @@ class Connection:
                     response_checksum_validation="when_required",
                     s3={"payload_signing_enabled": False} if bulk else None,
                 )
-                self._clients[bulk] = boto3.session.Session().client("s3", config=config)
+                self._clients[bulk] = self._session.create_client("s3", config=config)
+                self._clients[bulk].meta.events.register_first("needs-retry.s3", _refuse_untrusted)
             return self._clients[bulk]
 
     @property

@@ -66,9 +66,10 @@ def send(job: Job, journal: Uploads, workers: int) -> None:
         UserError: if a part cannot be sent; run it again to go on.
     """
     if _present(job):  # joining the parts decides; this saves sending what would be thrown away
+        # Only what was begun here: where many were slower, each freeing all of them would be requests squared.
         if begun := journal.find(job.url, _what(job)):
+            give_up(job.connection, {**job.where, "UploadId": begun.upload_id})
             begun.forget()
-        free(job.connection, job.where)
         raise FileExistsError(job.url)
     upload = _take_up(job, journal) or _begin(job, journal)
     ids = {**job.where, "UploadId": upload.upload_id}

@@ -4,6 +4,7 @@ Some servers ignore a condition that they do not know, and overwrite. Each quest
 fail: a write to an object that exists. The probe's object lies under `.probe/` and is deleted again.
 """
 
+import threading
 import uuid
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -17,6 +18,7 @@ CHECKSUM = "CRC64NVME"
 """Sent along with the content of files if AWS CRT computes it; without CRT it would cost more than the sending."""
 _NO_SUCH_TAG = '"00000000000000000000000000000000"'
 _KNOWN: dict[tuple[str, str, str], "Capabilities"] = {}
+_ASKING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,11 @@ def of(connection: Connection, bucket: str, prefix: str) -> Capabilities:
         Refusal: if it ignores a condition that create-only objects or the channel need.
     """
     at = (connection.endpoint, bucket, prefix)
-    if at not in _KNOWN:
+    if at in _KNOWN:
+        return _KNOWN[at]
+    with _ASKING:  # several files are sent at a time, and each asks first
+        if at in _KNOWN:
+            return _KNOWN[at]
         found = _probe(connection, {"Bucket": bucket, "Key": f"{prefix}.probe/{uuid.uuid4().hex}"})
         needed = {
             "If-None-Match": found.create_only,
