@@ -83,7 +83,7 @@ def refuse_withdrawn(context: "Context") -> None:
     except UserError:  # before the first release there may be none
         if not any(context.store.list(f"{folder}/{name}") for folder in ("channels", "claims")):
             return
-        public = keys.public_of(context.signer)
+        raise
     held = recall.held(context.store, name, channel, public)
     gone = {*(held.pointer.withdrawn if held.pointer else ()), *held.withdrawn}
     mine = [claim for claim in claims(context.store, name, public) if claim.manifest_sha256 == context.digest]

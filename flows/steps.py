@@ -86,8 +86,10 @@ def sign(context: Context) -> dict[str, Any]:
     name, policy, signer = context.recipe.name, context.recipe.release, context.signer
     keyring.seen(context.store, keys.public_of(signer))  # a version claimed with a retired key would be lost
     public = keys.public_of(signer)
-    taken = recall.held(context.store, name, policy.channel, public).sequence
-    claim = claim_version(context.store, name, policy.version, context.digest, signer, above=taken)
+    at = recall.held(context.store, name, policy.channel, public)
+    claim = claim_version(
+        context.store, name, policy.version, context.digest, signer, above=at.sequence, spent=at.spent
+    )
     pointer = recall.held(context.store, name, policy.channel, public).pointer
     before = None
     if pointer and pointer.sequence < claim.sequence:

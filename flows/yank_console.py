@@ -67,6 +67,7 @@ def _foreseen(plan: watching.Plan) -> str:
     lines = [f"would withdraw {release} (sha256 {plan.claim.manifest_sha256}); nothing was changed"]
     lines += [f"channel {channel}: {plan.claim.version} -> {to or 'nothing'}" for channel, to in plan.moves.items()]
     lines += [f"channel {channel}: keeps its release, lists {plan.claim.version}" for channel in plan.listed]
+    lines += [f"would NOT be done: {fault}" for fault in plan.faults]
     return "\n".join(lines)
 
 

@@ -43,7 +43,7 @@ class Site:
 
     def seal(self, version: str = "auto") -> Claim:
         digest, taken = manifest.digest(self.root / "bundle"), recall.held(self.store, "tiny", "stable", self.public)
-        claim = claim_version(self.store, "tiny", version, digest, self.signer, above=taken.sequence)
+        claim = claim_version(self.store, "tiny", version, digest, self.signer, above=taken.sequence, spent=taken.spent)
         named = recall.held(self.store, "tiny", "stable", self.public).pointer
 
         def compose(identity: statement.Identity) -> bytes:

@@ -7,6 +7,7 @@ import pytest
 
 from slipway.adapters.store import LocalStore
 from slipway.errors import Refusal, UserError
+from slipway.files import sha256_bytes
 from slipway.release.publishing import claim as claiming
 from slipway.release.publishing import moving, pointer, recall
 from slipway.release.reading import book, memory
@@ -241,3 +242,52 @@ def test_where_nothing_can_be_written_it_is_said(three, tmp_path, monkeypatch, c
     monkeypatch.setenv("SLIPWAY_STATE", str(tmp_path / "file" / "below"))
     assert release(three).version == "v4"
     assert "cannot be written (Not a directory)" in capsys.readouterr().err
+
+
+def test_a_version_that_the_channel_named_is_not_given_again_though_its_claim_was_removed(site):
+    for version in ("1.0", "1.1", "1.2"):
+        release_project.bundle(site.root, card=f"# {version}\n")
+        site.release(version)
+    (site.store.root / claiming.claim_key("tiny", 2)).unlink()
+    shutil.rmtree(site.store.root / "releases" / "tiny" / "1.1")
+    release_project.bundle(site.root, card="# Another\n")
+    with pytest.raises(Refusal, match=r"tiny 1\.1 is another bundle already"):
+        site.release("1.1")
+    assert site.release("1.3").sequence == 4
+
+
+def test_one_directory_under_two_names_is_one_store(three):
+    put(three, 3)
+    three.store = LocalStore(three.store.root / ".." / three.store.root.name)
+    with pytest.raises(Refusal, match=r"is at change 3 \(v3\), but change 4"):
+        release(three)
+
+
+def test_a_revocation_that_is_hidden_is_not_signed_over(three, monkeypatch, tmp_path):
+    path = release_project.key_pair(tmp_path / "next.key")
+    old, new = three.public, keys.file_signer(path)
+    rotation.rotate(three.store, three.signer, new)
+    event = rotation.revoke(three.store, new, sha256_bytes(old), reason="lost", trusted={})
+    monkeypatch.setenv("SLIPWAY_KEY", str(path))
+    (three.store.root / event).unlink()
+    with pytest.raises(Refusal, match="1 key events, but 2 were here; somebody hides"):
+        release(three)
+
+
+def test_a_channel_hidden_while_the_key_changes_is_found_before_the_event(three, tmp_path):
+    (three.store.root / KEY).unlink()
+    with pytest.raises(Refusal, match="the pointer is missing"):
+        rotation.rotate(three.store, three.signer, keys.file_signer(release_project.key_pair(tmp_path / "next.key")))
+    assert three.store.list("keys") == {}
+
+
+def test_a_memory_that_cannot_be_placed_is_told(monkeypatch):
+    monkeypatch.delenv("SLIPWAY_STATE")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("pathlib.Path.home", nobody)
+    with pytest.raises(UserError, match="set SLIPWAY_STATE to a folder of yours"):
+        book.place()

@@ -31,6 +31,13 @@ def test_who_signs_with_a_retired_key_is_told(line, site):
         keyring.seen(line.store, line.publics[0])
 
 
+def test_a_claim_removed_before_a_rotation_takes_nothing_from_its_release(line):
+    """Whoever can write to the store removes the claim, so that the retired key stands for less than it had signed."""
+    (line.store.root / "claims/tiny/000001.json").unlink()
+    line.rotate()
+    assert verify.verify_channel(line.store, "tiny", "stable", line.publics[1]).release.version == "v1"
+
+
 def test_an_interrupted_rotation_is_run_again(line, monkeypatch):
     real, new = rotation.swap_pointer, line.fresh()
 

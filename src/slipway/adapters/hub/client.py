@@ -58,9 +58,7 @@ ANOTHER = "take the address of another release"
 
 
 @contextmanager
-def explained(
-    what: str, *, closed: str = TO_WRITE, gone: str = "take the address of another release"
-) -> Iterator[None]:
+def explained(what: str, *, closed: str = TO_WRITE, gone: str = ANOTHER) -> Iterator[None]:
     """Turn the library's errors into ones that name the address and what to do; none repeats a presigned address.
 
     `closed` says what to do about a repository that one may not see, `gone` what else to do but to restore a file.

@@ -31,6 +31,11 @@ class LocalStore:
         self.root = Path(root).absolute()
         self.url = str(self.root)
 
+    @property
+    def address(self) -> str:
+        """The directory by its one true name."""
+        return os.path.realpath(self.root)
+
     def _path(self, key: str) -> Path:
         parts = key.split("/")
         if not all(parts) or {".", ".."} & set(parts) or "\\" in key or "\0" in key or parts[0] in _OWN:
@@ -83,6 +88,8 @@ class LocalStore:
     def read(self, key: str) -> tuple[bytes, str]:
         """Content and tag of a small object; raises FileNotFoundError, or Refusal if it is none."""
         path = self._path(key)
+        if path.is_dir():
+            raise Refusal(f"{path}: a directory, where a file belongs; remove it")
         check_small(path.stat().st_size, str(path))
         data = path.read_bytes()
         return data, sha256_bytes(data)

@@ -49,6 +49,11 @@ class S3Store:
         self._journal, self._workers, self._swept = Uploads(journal), workers, False
         self._connection = Connection(timeout, pool=32)
 
+    @property
+    def address(self) -> str:
+        """URL and endpoint."""
+        return f"{self._connection.endpoint} {self.url}"
+
     def capabilities(self) -> dict[str, bool]:
         """What the endpoint can do, probed once per process.
 

@@ -9,7 +9,7 @@ cannot be told from one that is taken, and names the object to be removed; readi
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,10 +109,14 @@ def _examine(store: Reader, name: str, ring: keyring.Keyring, known: dict[str, E
     """`known` holds what was read before and gets the rest: what is written once is read once."""
 
     def read(key: str) -> Entry | Refusal:
+        if key.endswith("/"):
+            return Refusal(f"{store.url}/{key}: an empty folder; no publisher made it. Remove it, and run this again")
         try:
             return _entry(store.read(key)[0], ring, name, key, f"{store.url}/{key}")
         except Refusal as fault:
             return fault
+        except FileNotFoundError:
+            return Refusal(f"{store.url}/{key}: listed, but not there when it was read; its store hides it, or changes")
 
     with ThreadPoolExecutor(AT_A_TIME) as pool:  # one request each, and there may be hundreds
         missing = sorted(store.list(f"{FOLDER}/{name}").keys() - known.keys())
@@ -123,7 +127,10 @@ def _examine(store: Reader, name: str, ring: keyring.Keyring, known: dict[str, E
 
 
 def _entry(data: bytes, ring: keyring.Keyring, name: str, key: str, what: str) -> Entry:
-    remedy = "Find out who wrote that there, remove it, and run this again"
+    remedy = (
+        "Find out who wrote that there, remove it, and run this again; but if you sign with another key than this "
+        "store's (SLIPWAY_KEY), set that right instead"
+    )
     try:
         payload, signer = ring.lasting(data, TYPE, what)
         claim = Claim.model_validate_json(json.dumps(payload))
@@ -151,7 +158,14 @@ def _bare(data: bytes) -> bool:
 
 
 def claim_version(
-    store: Store, name: str, version: str, manifest_sha256: str, signer: "Signer", *, above: int = 0
+    store: Store,
+    name: str,
+    version: str,
+    manifest_sha256: str,
+    signer: "Signer",
+    *,
+    above: int = 0,
+    spent: Collection[str] = (),
 ) -> Claim:
     """Give the bundle a version: the one it already has, else `version`, where `auto` is `v<sequence>`.
 
@@ -162,6 +176,7 @@ def claim_version(
         manifest_sha256: bundle digest.
         signer: of the publisher.
         above: highest number that is known to be taken; a store that lost claims does not give it again.
+        spent: versions that are known to be taken, or withdrawn; as `above`.
 
     Raises:
         Refusal: if the version belongs to another bundle, something lies among the claims that is none, or the key
@@ -176,7 +191,7 @@ def claim_version(
                 return claim
         sequence = max([above, *(claim.sequence for claim in taken)]) + 1
         wanted = f"v{sequence}" if version == "auto" else version
-        if any(claim.version == wanted for claim in taken):
+        if wanted in spent or any(claim.version == wanted for claim in taken):
             raise Refusal(
                 f"{store.url}: {name} {wanted} is another bundle already, and a version is written once; "
                 "raise release.version in params.yaml"

@@ -104,7 +104,10 @@ def take_back(
     for _ in range(RACES):
         at = recall.held(store, name, channel, public_of(signer))
         if (held := at.pointer) is None:
-            raise Refusal(f"{store.url}/{pointer_key(name, channel)}: the pointer is missing, but was there just now")
+            raise Refusal(
+                f"{store.url}/{pointer_key(name, channel)}: the pointer is missing; release another bundle first "
+                f"({recall.RESTORED}), which makes it anew, then run this again"
+            )
         gone = {*held.withdrawn, *at.withdrawn, version}
         back: dict[str, object] = {"version": None, "sequence": 0, "manifest_sha256": None}
         if held.version is not None and held.version not in {*gone, *avoid}:

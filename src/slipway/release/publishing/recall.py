@@ -40,6 +40,12 @@ class Held(NamedTuple):
     restored: bool
     """Whether the pointer is behind, and that is meant."""
 
+    @property
+    def spent(self) -> frozenset[str]:
+        """Versions that are known to be taken, whether or not their claims are there."""
+        named = (self.pointer.version or "", *self.pointer.history) if self.pointer else ()
+        return self.withdrawn.union(named)
+
 
 def held(store: Reader, name: str, channel: str, public: bytes) -> Held:
     """Read a channel of one's own store, compare it with what is remembered, and remember it.
@@ -58,7 +64,14 @@ def compare(
     book: Book, store: Reader, name: str, channel: str, public: bytes, *, pointer: Pointer | None, tag: str | None
 ) -> Held:
     """A channel beside what `book`, loaded before the pointer was read, has of it; arguments and errors as `held`."""
-    known = _of_name(book, store, name, keyring.read(store, public).keys)
+    ring = keyring.read(store, public)
+    known = _of_name(book, store, name, ring.keys)
+    if len(ring.events) < (most := max((seen.events for _, seen in known), default=0)):
+        raise Refusal(
+            f"{store.url}/{keyring.FOLDER}: {len(ring.events)} key events, but {most} were here; somebody hides that a "
+            f"key was changed or revoked, or the store was restored from a backup. Nothing was signed. Bring the later "
+            f"ones back; if they are lost, remove the store's entries under `published` in {place()}, then revoke again"
+        )
     mine = max((seen for at, seen in known if at == channel), key=lambda seen: seen.serial, default=None)
     fault = _behind(pointer, mine) if mine else None
     restored = fault is not None and _meant(name, channel, pointer)
@@ -97,12 +110,35 @@ def note(store: Reader, pointer: Pointer, public: bytes) -> None:
         if book is not None and ((known := book.published.get(at)) is None or known.serial < found.serial):
             # The number of a release that was named once is not given again, though it was withdrawn since.
             most = max(found.sequence, known.sequence if known else 0)
-            book.published[at] = found.model_copy(update={"sequence": most})
+            events = max(found.keys, known.events if known else 0)
+            book.published[at] = found.model_copy(update={"sequence": most, "events": events})
 
 
 def remembered(store: Reader, name: str, public: bytes) -> set[str]:
     """Channels of a name that were seen or written in this store."""
     return {channel for channel, _ in _of_name(load(), store, name, keyring.read(store, public).keys)}
+
+
+def note_events(store: Reader, public: bytes) -> None:
+    """Remember how long the key log is, for every channel of this store that is remembered."""
+    ring = keyring.read(store, public)
+    starts = tuple(f"{sha256_bytes(key)} {_address(store)} " for key in ring.keys)
+    with changed() as book:
+        for at, seen in list(book.published.items()) if book is not None else ():
+            if book is not None and at.startswith(starts):
+                book.published[at] = seen.model_copy(update={"events": max(seen.events, len(ring.events))})
+
+
+def written(store: Reader, public: bytes) -> set[tuple[str, str]]:
+    """Name and channel of all that was seen or written in this store."""
+    starts = tuple(f"{sha256_bytes(key)} {_address(store)} " for key in keyring.read(store, public).keys)
+    places = (at.rpartition(" ")[2].partition("/") for at in load().published if at.startswith(starts))
+    return {(name, channel) for name, _, channel in places}
+
+
+def _address(store: Reader) -> str:
+    """Which store it is: two endpoints may have buckets of one name, and one directory several spellings."""
+    return getattr(store, "address", store.url)
 
 
 def _behind(pointer: Pointer | None, mine: Written) -> str | None:
@@ -137,4 +173,4 @@ def _of_name(book: Book, store: Reader, name: str, publics: Iterable[bytes]) -> 
 
 
 def _key(public: bytes, store: Reader, name: str, channel: str) -> str:
-    return f"{sha256_bytes(public)} {store.url} {name}/{channel}"
+    return f"{sha256_bytes(public)} {_address(store)} {name}/{channel}"

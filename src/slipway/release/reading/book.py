@@ -32,6 +32,8 @@ class Written(Seen):
     """Versions that it listed."""
     keys: int = 0
     """Key events that its signer had seen."""
+    events: int = 0
+    """Key events that the log of its store was seen to have."""
 
 
 class SeenLog(Record):
@@ -60,7 +62,10 @@ def place() -> Path:
     """The file of the memory."""
     if named := os.environ.get("SLIPWAY_STATE"):
         return Path(named).expanduser() / "seen.json"
-    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    try:
+        home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    except RuntimeError:  # a user without a name, as containers have them, and no HOME
+        raise UserError("no home folder to remember in what was seen; set SLIPWAY_STATE to a folder of yours") from None
     return Path(home) / "slipway" / "seen.json"
 
 
@@ -104,6 +109,8 @@ def load() -> Book:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return Book()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); make it yours, or set SLIPWAY_STATE") from None
     try:
         return Book.model_validate_json(data)
     except ValidationError:

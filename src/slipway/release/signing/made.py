@@ -29,7 +29,7 @@ class Made(NamedTuple):
 def made_by(store: Reader, ring: keyring.Keyring, public: bytes) -> Made:
     """What `public` signed; raises Refusal for what lies among the claims and is none."""
     found = Made({}, {}, [], [])
-    for name in sorted({key.split("/")[1] for key in store.list(claiming.FOLDER)}):
+    for name in sorted({key.split("/")[1] for top in (claiming.FOLDER, "releases") for key in store.list(top)}):
         log = claiming.examine(store, name, public)
         if log.faults:
             raise Refusal(log.faults[0])
@@ -37,6 +37,11 @@ def made_by(store: Reader, ring: keyring.Keyring, public: bytes) -> Made:
             if entry.signer == public:
                 found.objects[claiming.claim_key(name, entry.claim.sequence)] = entry.sha256
             _examine(store, ring, public, entry.claim, found)
+        # Whoever removes a claim must not take from what was released under it, or from its tombstone, its standing.
+        held = {key.split("/")[2] for key in store.list(f"releases/{name}") if key.count("/") > 2}
+        for version in sorted(held - {claim.version for claim in log.claims}):
+            lost = claiming.Claim(name=name, version=version, sequence=0, manifest_sha256="")
+            _examine(store, ring, public, lost, found._replace(begun=[], bad=[]))
     for key in sorted(store.list("advisories")):
         if key.endswith(".dsse.json"):
             found.objects.update(_signed(store, ring, public, key, advisory.TYPE))

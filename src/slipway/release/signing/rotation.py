@@ -65,8 +65,13 @@ def rotate(
     left: list[str] = []
     if mine is None:
         keyring.seen(store, was)
-        for key in _pointers(store, was, public):  # one that does not hold is found before anything is written
-            recall.held(store, key.split("/")[1], key.rpartition("/")[2].removesuffix(".json"), was)
+        # One that does not hold, or is hidden, is found before anything is written: nobody could sign it anew later.
+        seen = {
+            tuple(key.removeprefix("channels/").removesuffix(".json").split("/"))
+            for key in _pointers(store, was, public)
+        }
+        for name, channel in sorted(seen | recall.written(store, was)):
+            recall.held(store, name, channel, was)
         made = made_by(store, ring, was)
         left = made.bad
         if made.begun and not unfinished:
@@ -136,7 +141,9 @@ def revoke(
     )  # fmt: skip
     # What the log would say with it must hold before it is there: nobody can take an event back.
     keyring.resolve([*ring.log, _sealed(event, signer)], public, store.url)
-    return _append(store, event, signer)
+    key_of_event = _append(store, event, signer)
+    recall.note_events(store, public)
+    return key_of_event
 
 
 def signature_digest(store: Reader, name: str, version: str) -> str:
@@ -152,6 +159,8 @@ def _pointers(store: Reader, old: bytes, new: bytes) -> list[str]:
     """Keys of the pointers that `old` signed; raises Refusal for one that neither of the two did."""
     found = []
     for key in store.list("channels"):
+        if key.endswith("/"):
+            continue  # an empty folder
         data, what = store.read(key)[0], f"{store.url}/{key}"
         try:
             unseal(data, POINTER, new, what)
@@ -174,7 +183,10 @@ def _resign(store: Store, key: str, old: bytes, signer: "Signer") -> str | None:
         if pointer_key(held.name, held.channel) != key:
             raise Refusal(f"{store.url}/{key}: signed for {held.name}/{held.channel}; someone copied it here")
         at = recall.compare(book, store, held.name, held.channel, old, pointer=held, tag=tag)
-        next_ = {"serial": at.serial + 1, "withdrawn": tuple(sorted({*held.withdrawn, *at.withdrawn}))}
+        gone = {*held.withdrawn, *at.withdrawn}
+        next_: dict[str, object] = {"serial": at.serial + 1, "withdrawn": tuple(sorted(gone))}
+        if held.version in gone:
+            next_ |= {"version": None, "sequence": 0, "manifest_sha256": None}
         if swap_pointer(store, held.model_copy(update=next_), signer, tag):
             return f"{held.name}/{held.channel}"
     raise UserError(f"{store.url}/{key}: lost {RACES} races for the channel; is the store writable and consistent?")

@@ -22,6 +22,8 @@ class Plan(Record):
     listed: tuple[str, ...]
     """Channels that name another version, and would only learn that this one is withdrawn."""
     replaced_by: str | None
+    faults: tuple[str, ...] = ()
+    """Channels that do not hold, so that nothing would be signed over them, and why."""
 
 
 def plan(store: Reader, name: str, version: str, public: bytes, preferred: str) -> Plan:
@@ -45,13 +47,15 @@ def plan(store: Reader, name: str, version: str, public: bytes, preferred: str) 
         raise UserError("; ".join([f"{store.url}: no release {name} {version}; there are {there}", *log.faults]))
     if manifest.NAME not in {key.rpartition("/")[2] for key in store.list(release_prefix(name, version))}:
         raise UserError(f"{store.url}: {name} {version} was claimed, but never released; there is nothing to withdraw")
+    faults: list[str] = []
     moves: dict[str, str | None] = {}
     names: dict[str, str | None] = {}
     for channel in channels(store, name):
         try:
             at = recall.held(store, name, channel, public)
-        except Refusal:
-            continue  # withdrawing tells of it, and goes on
+        except Refusal as fault:  # withdrawing tells of it, and goes on
+            faults.append(str(fault))
+            continue
         if (held := at.pointer) is None:
             continue
         names[channel] = held.version
@@ -60,7 +64,8 @@ def plan(store: Reader, name: str, version: str, public: bytes, preferred: str) 
     first = [preferred] if preferred in names else []
     ways = [*(moves[c] for c in [*first, *moves] if c in moves), *(names[c] for c in first if names[c] != version)]
     replaced = next((way for way in ways if way is not None), None)
-    return Plan(claim=claim, moves=moves, listed=tuple(c for c in names if c not in moves), replaced_by=replaced)
+    listed = tuple(c for c in names if c not in moves)
+    return Plan(claim=claim, moves=moves, listed=listed, replaced_by=replaced, faults=tuple(faults))
 
 
 def _stated(store: Reader, name: str, version: str, public: bytes) -> Claim | None:
