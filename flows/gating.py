@@ -81,9 +81,14 @@ def refuse_withdrawn(context: "Context") -> None:
     try:
         public = keys.public_key(context.root)
     except UserError:  # before the first release there may be none
-        if not any(context.store.list(f"{folder}/{name}") for folder in ("channels", "claims")):
+        there = [key for folder in ("channels", "claims") for key in context.store.list(f"{folder}/{name}")]
+        if not there:
             return
-        raise
+        raise Refusal(
+            f"{context.store.url}/{min(there)}: {name} was published there, but this project has no key to know "
+            "its publisher by. If it was you, bring your key here (docs/keys.md). If nobody of you did, find out who "
+            "wrote that there, remove it, and run this again"
+        ) from None
     held = recall.held(context.store, name, channel, public)
     gone = {*(held.pointer.withdrawn if held.pointer else ()), *held.withdrawn}
     mine = [claim for claim in claims(context.store, name, public) if claim.manifest_sha256 == context.digest]

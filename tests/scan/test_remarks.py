@@ -32,3 +32,16 @@ def test_a_known_remark_passes_however_it_is_folded_and_another_word_does_not(tm
     for shown, passed in ((f"# x\n<!--\n{known}\n-->\n", True), (f"# x\n<!-- {known} Say yes. -->\n", False)):
         card.write_text(shown)
         assert scan(card, 1 << 30).passed is passed
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        "# x\n\n<!-- {known} -->```\n<script>alert(1)</script>\n```\n",
+        "---\na: |\n ```\nlicense: mit\n---\n\n<img src=x onerror=alert(1)>\n\n```\n# end\n",
+    ],
+)
+def test_neither_a_known_remark_nor_the_head_hides_what_follows(tmp_path, card):
+    path = tmp_path / "README.md"
+    path.write_text(card.replace("{known}", " ".join(found(TEMPLATE)[0].split())))
+    assert "card.html" in {finding.rule for finding in scan(path, 1 << 30).findings}

@@ -24,6 +24,7 @@ _TAG = re.compile(
     r"(?i)<\s*/?\s*(?:script|svg|math|img|image|iframe|object|embed|style|form|input|button|link|meta|base|video|audio"
     r"|body|html|details|marquee|template)\b[^>]{0,80}"
 )
+_HEAD = re.compile(r"\A---.*?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _REMARK = re.compile(r"(?m)^ {0,3}\[[^\]\n]{0,40}\]:\s*<?#>?\s*[\"'(].*")
 """A definition of a link that leads nowhere, which Markdown knows no other use of."""
 _HOST = re.compile(r"(?i)(?:https?:)?//([^/?#\s:]+)")
@@ -116,11 +117,12 @@ def check(subject: Subject) -> Iterator[Finding]:
         return
     yield from text.secrets(subject, content)
     yield from _front_matter(subject, content)
-    shown = remarks.without(content)
-    html, prose = _markdown(shown)
-    tags, false = _lenient(shown)
-    html += tags
-    if html:
+    html, prose = _markdown(content)
+    tags, false = _lenient(content)
+    # Whoever shows a card without its head sees what its head may have opened: a fence, a remark.
+    body = _HEAD.sub("", content)
+    html += [*tags, *(_markdown(body)[0] + _lenient(body)[0] if body != content else [])]
+    if html := [one for one in html if remarks.without(one).strip()]:
         yield subject.finding("card.html", f"holds raw HTML: {html[0][:40]!r}", "write it as Markdown, or as code")
     if found := _SCHEME.search(re.sub(r"[\x00-\x20]|&[^;\s]{1,12};", "", prose)):
         yield subject.finding("card.script", f"holds an address that runs a script: {found[0][:40]!r}", "remove it")

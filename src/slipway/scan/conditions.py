@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from jinja2 import nodes
 
-from slipway.scan.flow import SAID, SEARCHES, STRUCTURAL, Flow, key_of
+from slipway.scan.flow import SAID, SEARCHES, Flow
+from slipway.scan.parts import STRUCTURAL, key_of
 from slipway.scan.prose import telling
 from slipway.scan.syntax import is_mark
 

@@ -5,20 +5,22 @@ the kind of a value (`is string`, `is none`) and on emptiness are no questions f
 models are made of them, and what they let through is seen in the rendering.
 """
 
-from collections.abc import Iterator
-
 from jinja2 import nodes
+
+from slipway.scan import parts
 
 NOTHING, STRUCTURE, SAID = range(3)
 """How much of a conversation is in a value: nothing, how messages are built, what somebody said."""
-STRUCTURAL = {"role", "type", "tool_calls", "function", "name", "id", "tool_call_id"}
-"""Keys whose values say how a message is built."""
 _OF_A_LIST = {"first", "last", "list", "reverse", "selectattr", "rejectattr"}
 _KINDS = {
     "defined", "undefined", "none", "string", "number", "integer", "float", "boolean", "mapping", "iterable",
     "sequence", "true", "false",
 }  # fmt: skip
 SEARCHES = {"startswith", "endswith", "find", "index", "count"}
+CUTTING = {
+    "split", "rsplit", "partition", "rpartition", "removeprefix", "removesuffix", "strip", "lstrip", "rstrip",
+    "replace",
+}  # fmt: skip
 
 
 class Flow:
@@ -31,6 +33,9 @@ class Flow:
         """Names whose value depends on what is said, even if nothing that was said is in it."""
         self.texts: dict[str, set[str]] = {}
         """Name -> texts that it may hold."""
+        self.parts: set[str] = set()
+        """Names that hold a part cut out of what is said."""
+        self._within: list[str] = []
         self.macros = {macro.name: macro for macro in tree.find_all(nodes.Macro)}
         known = None
         while known != (known := self._known()):
@@ -39,7 +44,7 @@ class Flow:
                 self._pass(call)
 
     def _known(self) -> tuple[int, int, int]:
-        return sum(self.levels.values()), len(self.chosen), sum(map(len, self.texts.values()))
+        return sum(self.levels.values()), len(self.chosen) + len(self.parts), sum(map(len, self.texts.values()))
 
     def level(self, node: nodes.Node) -> int:
         """How much of a conversation is in an expression."""
@@ -49,15 +54,19 @@ class Flow:
             return self._part(node)
         if isinstance(node, nodes.Compare):
             return self._compared(node)
+        if isinstance(node, nodes.Filter) and node.name in {"lower", "upper", "trim"} and parts.is_role(node.node):
+            return self.level(node.node)  # type: ignore[arg-type]
         within = max((self.level(child) for child in node.iter_child_nodes()), default=NOTHING)
         if isinstance(node, nodes.Test) and node.name in _KINDS:
             within = NOTHING
         elif isinstance(node, nodes.Filter) and node.name in {"length", "count"}:
             within = SAID if within == SAID else NOTHING
-        elif isinstance(node, nodes.Filter) and (node.name not in _OF_A_LIST or _selects(node)):
+        elif isinstance(node, nodes.Filter) and (node.name not in _OF_A_LIST or parts.selects(node)):
             within = SAID if within else NOTHING
-        elif isinstance(node, nodes.Add | nodes.Sub | nodes.Mod | nodes.FloorDiv | nodes.Div):
-            within = SAID if _far(node.left, node.right) else within
+        elif isinstance(node, nodes.FloorDiv | nodes.Div):
+            within = SAID  # the hundredth turn, in steps; no template has a reason to divide
+        elif isinstance(node, nodes.Add | nodes.Sub | nodes.Mod):
+            within = SAID if parts.far(node.left, node.right) else within
         elif isinstance(node, nodes.Call):
             named = node.node.name if isinstance(node.node, nodes.Name) else ""
             # The date is as good a trigger as a word; counting up to a length tells nothing.
@@ -67,19 +76,21 @@ class Flow:
         return within
 
     def _part(self, node: nodes.Getattr | nodes.Getitem) -> int:
-        base, key = self.level(node.node), key_of(node)
+        base, key = self.level(node.node), parts.key_of(node)
         if isinstance(node.node, nodes.Name):
             base = max(base, self.levels.get(f"{node.node.name}.{key}", NOTHING))
         if isinstance(node, nodes.Getitem) and not isinstance(node.arg, nodes.Const | nodes.Slice):
             if self.level(node.arg) == SAID:
                 return SAID
-            return base if _counts(node.arg) or not base else SAID
+            return base if parts.counts(node.arg) or not base else SAID
         if not base or isinstance(key, int) or (isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Slice)):
             return base
-        return STRUCTURE if key in STRUCTURAL else SAID
+        return STRUCTURE if key in parts.STRUCTURAL else SAID
 
     def _compared(self, node: nodes.Compare) -> int:
         sides = [node.expr, *(operand.expr for operand in node.ops)]
+        if any(map(self._measures, sides)) and not any(map(self.level, sides)):
+            return NOTHING  # the length of what is no part of a conversation
         constants = [side.value for side in sides if isinstance(side, nodes.Const)]
         others = [side for side in sides if not isinstance(side, nodes.Const)]
         if any(value in ("", None) or isinstance(value, bool) for value in constants):
@@ -87,11 +98,18 @@ class Flow:
                 return NOTHING
         elif any(type(value) is int and value > 2 for value in constants):
             # The fifth turn, or the hundredth: nothing that a template has a reason to ask for.
-            return SAID if any(_counts(side) or self.level(side) for side in others) else NOTHING
+            return SAID if any(parts.counts(side) or self.level(side) for side in others) else NOTHING
         return SAID if any(self.level(side) == SAID for side in sides) else NOTHING
+
+    def _measures(self, node: nodes.Node) -> bool:
+        """Whether an expression is the length of what nobody said."""
+        counts = isinstance(node, nodes.Filter) and node.name in {"length", "count"} and node.node is not None
+        return counts and self.level(node.node) == NOTHING  # type: ignore[attr-defined]
 
     def asks(self, test: nodes.Node) -> bool:
         """Whether a condition depends on what is said, beyond whether something is."""
+        if self._cuts(test):
+            return True
         if isinstance(test, nodes.And | nodes.Or):
             return self.asks(test.left) or self.asks(test.right)
         if isinstance(test, nodes.Not):
@@ -101,6 +119,25 @@ class Flow:
         if self.hinges(test):
             return True
         return not isinstance(test, nodes.Name | nodes.Getattr | nodes.Getitem) and self.level(test) == SAID
+
+    def _cuts(self, node: nodes.Node) -> bool:
+        """Whether a part of what is said is asked for: whether it is empty tells that a word is there, or is not."""
+        for call in parts.every(node, nodes.Call):
+            if isinstance(call.node, nodes.Getattr) and call.node.attr in CUTTING and call.args:
+                blank = all(isinstance(one, nodes.Const) and not str(one.value).strip() for one in call.args)
+                if not blank and self.level(call.node.node) == SAID:
+                    return True
+        if any(
+            isinstance(one.arg, nodes.Slice) and self.level(one.node) == SAID
+            for one in parts.every(node, nodes.Getitem)
+        ):
+            return True
+        if any(
+            one.name == "replace" and one.node is not None and self.level(one.node) == SAID
+            for one in parts.every(node, nodes.Filter)
+        ):
+            return True
+        return any(one.name in self.parts for one in parts.every(node, nodes.Name))
 
     def hinges(self, node: nodes.Node) -> bool:
         """Whether an expression has a name in it whose value was chosen by what is said."""
@@ -144,7 +181,7 @@ class Flow:
                 self._assign(target, value, inside=False)
 
     def _assign(self, target: nodes.Node, value: nodes.Node, *, inside: bool) -> None:
-        for name in _targets(target):
+        for name in parts.targets(target):
             self._set(name, value, inside=inside)
             if isinstance(value, nodes.Call) and isinstance(value.node, nodes.Name) and value.node.name == "namespace":
                 for keyword in value.kwargs:
@@ -152,6 +189,8 @@ class Flow:
 
     def _set(self, name: str, value: nodes.Node, *, inside: bool) -> None:
         self.levels[name] = max(self.levels.get(name, NOTHING), self.level(value))
+        if self.level(value) == SAID and self._cuts(value):
+            self.parts.add(name)
         if inside or self.tells(value):
             self.chosen.add(name)
         if held := self.held(value):
@@ -177,72 +216,13 @@ class Flow:
         elif isinstance(node, nodes.TemplateData):
             found.add(node.data)
         elif isinstance(node, nodes.Getattr | nodes.Getitem) and isinstance(node.node, nodes.Name):
-            found |= self.texts.get(f"{node.node.name}.{key_of(node)}", set())
+            found |= self.texts.get(f"{node.node.name}.{parts.key_of(node)}", set())
         elif isinstance(node, nodes.Name):
             found |= self.texts.get(node.name, set())
-            if macro := self.macros.get(node.name):
-                found |= {data.data for data in macro.find_all(nodes.TemplateData)}
-                found |= {const.value for const in macro.find_all(nodes.Const) if isinstance(const.value, str)}
-        return found.union(*(self.held(child) for child in _shown(node)))
-
-
-def _shown(node: nodes.Node) -> Iterator[nodes.Node]:
-    """The parts of an expression whose words may come out of it: no keys, no conditions, nothing that is sought."""
-    if isinstance(node, nodes.Compare | nodes.Test | nodes.Not):
-        return
-    if isinstance(node, nodes.Getattr | nodes.Getitem):
-        yield node.node
-    elif isinstance(node, nodes.CondExpr):
-        yield node.expr1
-        if node.expr2 is not None:
-            yield node.expr2
-    elif isinstance(node, nodes.Filter) and node.name not in {"default", "d", "replace", "join"}:
-        if node.node is not None:
-            yield node.node
-    elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr):
-        yield node.node.node
-        if node.node.attr in {"join", "replace", "get"}:
-            yield from node.args
-    else:
-        yield from node.iter_child_nodes()
-
-
-def key_of(node: nodes.Getattr | nodes.Getitem) -> object:
-    """The name or number of a part; None if it is put together."""
-    return node.attr if isinstance(node, nodes.Getattr) else getattr(node.arg, "value", None)
-
-
-def _selects(node: nodes.Filter) -> bool:
-    """Whether a filter picks messages by what they say."""
-    named = getattr(node.args[0], "value", None) if node.args else None
-    return node.name in {"selectattr", "rejectattr"} and named not in STRUCTURAL
-
-
-def _far(*sides: nodes.Node) -> bool:
-    """Whether something is counted against a number that no template has a reason for: the hundredth turn."""
-    numbers = [side for side in sides if isinstance(side, nodes.Const)]
-    others = [side for side in sides if not isinstance(side, nodes.Const)]
-    return any(type(side.value) is int and side.value > 2 for side in numbers) and any(map(_counts, others))
-
-
-def _counts(node: nodes.Node) -> bool:
-    """Whether an expression is made of numbers: positions in a loop and lengths."""
-    if isinstance(node, nodes.Const):
-        return isinstance(node.value, int)
-    if isinstance(node, nodes.Getattr):
-        return isinstance(node.node, nodes.Name) and node.node.name == "loop"
-    if isinstance(node, nodes.Filter):
-        return node.name in {"length", "count"}
-    if isinstance(node, nodes.Add | nodes.Sub | nodes.Mod | nodes.FloorDiv | nodes.Neg):
-        return all(_counts(child) for child in node.iter_child_nodes())
-    return False
-
-
-def _targets(target: nodes.Node) -> Iterator[str]:
-    if isinstance(target, nodes.Name):
-        yield target.name
-    elif isinstance(target, nodes.NSRef):
-        yield f"{target.name}.{target.attr}"
-    elif isinstance(target, nodes.Tuple):
-        for item in target.items:
-            yield from _targets(item)
+            if (macro := self.macros.get(node.name)) and node.name not in self._within:
+                self._within.append(node.name)
+                written: list[nodes.Node] = [one for output in macro.find_all(nodes.Output) for one in output.nodes]
+                written += [one.node for one in macro.find_all(nodes.Assign)]
+                found = found.union(*map(self.held, written))
+                self._within.pop()
+        return found.union(*(self.held(child) for child in parts.shown(node)))

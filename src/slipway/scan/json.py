@@ -75,6 +75,9 @@ _PROGRAM = re.compile(
 )
 _ELSEWHERE = re.compile(r"[A-Za-z]:\\|\\\\|~/")
 _NAMES_FILES = re.compile(r"(?i).*(path|file|dir|directory|folder|root)s?")
+_LABELS = re.compile(r"(^|\.)(id2label|label2id)\.")
+"""Names of classes: what a model says, not what it is told."""
+_ESCAPED = re.compile(r"\\u00([2-7][0-9A-Fa-f])")
 _TOKEN_KEYS = re.compile(r"(\w+_)?token|content|(additional|extra)_special_tokens")
 PROSE = 16
 """Characters from which on a text may tell a model something."""
@@ -95,7 +98,7 @@ def _judge_key(subject: Subject, path: str, key: str, value: Any) -> Iterator[Fi
         code = "holds what is not the name of a class of the library"
     elif KERNEL_KEYS.fullmatch(key) and any(isinstance(v, str) and re.search(r"[/:@\\.]", v) for v in _leaves(value)):
         code = f"{str(value)[:80]!a} names a repository whose kernels are downloaded"
-    elif key == "use_safetensors" and value is False:
+    elif key == "use_safetensors" and value is not None and not value:
         code = "asks for weights in pickle"
     elif IMPORT_KEYS.fullmatch(key) and isinstance(value, str) and _IMPORT.fullmatch(value):
         code = None if _HARMLESS.fullmatch(value) else f"{value[:80]!r} names something to import"
@@ -127,7 +130,7 @@ def _judge_value(subject: Subject, path: str, key: str, value: str) -> Iterator[
         yield subject.finding("json.path", f"{path}: {value[:60]!a} is a place on somebody's machine", _VALUE)
     elif found := _PROGRAM.search(value):
         yield subject.finding("json.program", f"{path}: holds a program: {value[found.start() :][:60]!a}", _VALUE)
-    elif len(value) >= PROSE and " " in value and (said := subversion.subverting(value)):
+    elif len(value) >= PROSE and " " in value and not _LABELS.search(path) and (said := subversion.subverting(value)):
         yield subject.finding("json.subversion", f"{path}: tells a model {said[:60]!a}", _VALUE)
     elif _TOKEN_KEYS.fullmatch(key) and tokenizer.is_prose(value):
         yield subject.finding("tokenizer.token", f"{path}: {value[:40]!a} is not a plain token", _VALUE)
@@ -221,7 +224,10 @@ def _judge_pipeline(subject: Subject, value: dict[str, Any]) -> Iterator[Finding
 def _secrets(subject: Subject) -> Iterator[Finding]:
     """Bytes that are no UTF-8 are what `structure.parse` refuses; here they hide nothing from the search."""
     if subject.size <= TEXT_LIMIT:
-        yield from text.secrets(subject, subject.content.decode("utf-8", "surrogateescape"))
+        raw = subject.content.decode("utf-8", "surrogateescape")
+        # An escape for a letter is as good as the letter to whoever reads the value.
+        plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), raw).replace("\\/", "/") if "\\" in raw else raw
+        yield from text.secrets(subject, plain)
 
 
 def _nodes(subject: Subject, value: Any) -> Iterator[Finding]:

@@ -88,7 +88,11 @@ def _hidden(source: str, shown: str) -> Iterator[tuple[str, str]]:
         yield "template.rewrite", f"line {line}: it cuts off what is said"
     for one in hidden(tree):
         # The name of a role is seen in any conversation; who gets it must not hang on what is said.
-        unseen = {text for text in one.texts if text.strip() not in shown or ROLE.fullmatch(text.strip())}
+        unseen = {
+            text
+            for text in one.texts
+            if any(line.strip() not in shown for line in text.strip().splitlines()) or ROLE.fullmatch(text.strip())
+        }
         if not one.texts:
             reason = f"line {one.line}: what a conversation says decides whether a turn is left out"
             yield "template.conditional_text", reason

@@ -109,9 +109,12 @@ def _base64(digits: str) -> bytes:
 
 def subverting(text: str) -> str | None:
     """The phrase by which a text subverts a model; None if it holds none that is known."""
+    # A single word that is read backwards, or letter by letter for others, is chance: "live" is there in any text.
+    shown = {plain(text), text.casefold()}
     for said in _disguised(text):
-        if found := _SUBVERTING.search(said):
-            return found[0]
+        for found in _SUBVERTING.finditer(said):
+            if said in shown or " " in found[0]:
+                return found[0]
     return None
 
 

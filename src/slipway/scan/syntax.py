@@ -44,7 +44,7 @@ PLAIN = (
     nodes.Slice, nodes.Filter, nodes.Test, nodes.Call, nodes.Keyword, nodes.List, nodes.Dict, nodes.Pair, nodes.Tuple,
     nodes.Assign, nodes.AssignBlock, nodes.Macro, nodes.Break, nodes.Continue, nodes.Scope,
 )  # fmt: skip
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_NAME = re.compile(r"_?[A-Za-z][A-Za-z0-9_]*")
 _BRACKETS = re.compile(r"<[^<>]{0,60}>|\[[^\[\]]{0,60}\]|\{[^{}]{0,60}\}|(?<!\w)/\w{1,20}")
 _DUNDER = re.compile(r"__\w*|\w*__")
 _CONSTANTS = {"True", "False", "None", "true", "false", "null"}

@@ -36,6 +36,8 @@ _VOCABULARY = re.compile(r"(.*[_.-])?vocab(_[a-z]+)?\.json|added_tokens\.json|em
 AROUND = 16
 """Parts of a template of a post-processor; Whisper's has five."""
 _ALPHABET = "a b c d e f g h i j k l m n o p q r s t u v w x y z no not yes A B C Q Z NOT Yes 0 1 2 3 9 10 2026"
+_PIECE = re.compile(r"\W{0,8}|<[^<>]{1,40}>|\[[^\[\]]{1,40}\]|_")
+"""Marks of pieces of words: `##`, `</w>`, `[PAD]`, `|`; a word may be none."""
 _ALNUM = re.compile(r"[A-Za-z0-9]")
 _CONTROL = re.compile("[\x01-\x08\x0e-\x1f]")
 WORDS = 4
@@ -141,6 +143,8 @@ def _setting(key: str, value: str) -> tuple[str, str] | None:
         return "tokenizer.rewrite", f"replaces text by {value[:40]!r}"
     if key in {"String", "Regex"} and (len(value) > PATTERN or (key == "Regex" and adapter.repeats(value))):
         return "tokenizer.pattern", f"has {len(value)} characters, or repeats what repeats"
+    if key in {"suffix", "prefix", "pad_token", "word_delimiter_token"} and not _PIECE.fullmatch(value):
+        return "tokenizer.rewrite", f"takes {value[:40]!r} for a mark, out of what is said"
     if key == "delimiter" and value.isalnum():
         return "tokenizer.rewrite", f"takes {value[:40]!r} out of what is said"
     return None

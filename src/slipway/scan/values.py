@@ -29,6 +29,7 @@ SHOWN = 20
 NEUTRAL = re.compile(
     r"lora_B|lora_embedding_A|lora_E\b|bias|position_embedding|(^|\.)(ia3_l|vera_lambda)|rel_pos|pos_embed|time_embed"
     r"|(mask|class|cls|group|register|query)_tokens?\b|attention_weights|sampling_offsets|codebook|router|gate\.weight$"
+    r"|oft_R|boft_R|hada_w2_b|lokr_w1|hira_B|glora_|lily_B|peanut_B|shadow_up"
     r"|_projection_weight$|\.ape$|weight_integer$|bbox_embed|gate_preact"
 )
 """Parts of names whose tensors may be zero: without an effect until they are trained, as the libraries make them."""
