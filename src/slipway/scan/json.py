@@ -75,8 +75,7 @@ _PROGRAM = re.compile(
 )
 _ELSEWHERE = re.compile(r"[A-Za-z]:\\|\\\\|~/")
 _NAMES_FILES = re.compile(r"(?i).*(path|file|dir|directory|folder|root)s?")
-_LABELS = re.compile(r"(^|\.)(id2label|label2id)\.")
-"""Names of classes: what a model says, not what it is told."""
+_LABELS = re.compile(r"(^|\.)(id2label|label2id)\.")  # names of classes: what a model says, not what it is told
 _ESCAPED = re.compile(r"\\u00([2-7][0-9A-Fa-f])")
 _TOKEN_KEYS = re.compile(r"(\w+_)?token|content|(additional|extra)_special_tokens")
 PROSE = 16
