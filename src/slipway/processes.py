@@ -174,28 +174,27 @@ def free_port() -> int:
     """
     for _ in range(100):
         port = 20_000 + secrets.randbelow(10_000)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if _is_free(port):
             return port
     raise UserError("no free port of 127.0.0.1 was found among 100 from 20000 to 29999; see `ss -lnt` for who has them")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def port_user(port: int) -> str | None:
     """Who listens on `port` of 127.0.0.1: `pid 123 (name)`, `an unknown process`, or None if it is free."""
     import psutil
 
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            pass
-        else:
-            return None
+    if _is_free(port):
+        return None
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
