@@ -12,18 +12,7 @@ from slipway.errors import Refusal
 from slipway.files import copy_tree, sha256_file
 from slipway.release.publishing import noted, publish
 from slipway.release.reading import verify
-
-
-class Counting(LocalStore):
-    """Remembers which objects were opened, hence hashed."""
-
-    def __init__(self, root) -> None:
-        super().__init__(root)
-        self.opened: list[str] = []
-
-    def open(self, key):
-        self.opened.append(key)
-        return super().open(key)
+from tests.counting_store import Counting
 
 
 def send(site, claim, staged):

@@ -12,18 +12,7 @@ from slipway.release.bundle import manifest
 from slipway.release.publishing import publish
 from slipway.release.publishing.read_back import GOOD_FOR, ReadBack
 from tests import release_project
-
-
-class Counting(LocalStore):
-    """Remembers which objects were opened."""
-
-    def __init__(self, root) -> None:
-        super().__init__(root)
-        self.opened: list[str] = []
-
-    def open(self, key):
-        self.opened.append(key)
-        return super().open(key)
+from tests.counting_store import Counting
 
 
 @pytest.fixture
